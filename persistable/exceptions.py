@@ -1,0 +1,402 @@
+"""Errors and warnings, each with the attributes from which its message is built.
+
+PersistableError
+├─ PayloadError            NoPayloadError (ValueError) · InvalidPayloadError
+├─ IdentityError           UnkeyableParamError (TypeError) · ParamsChangedError
+├─ ArtifactError           MissingArtifactError (FileNotFoundError) · CorruptArtifactError · ForeignArtifactError
+│                          RecordSchemaError · UntrustedArtifactError (PermissionError)
+├─ FormatError             UnknownFormatError (LookupError) · FormatNotInstalledError (ImportError)
+│                          BrokenPluginError (ImportError) · AmbiguousFormatError (LookupError)
+│                          FidelityError (ValueError) · SaveError (OSError)
+├─ StorageError (OSError)  UnknownStorageError
+├─ GenerationError         RecursiveGenerationError (RuntimeError) · LockTimeoutError (TimeoutError)
+└─ ExplainedNotImplementedError (NotImplementedError)
+PersistableWarning         InvalidPayloadWarning · CorruptArtifactWarning · PluginWarning · TrustWarning
+
+An error that has a builtin counterpart is also that builtin, so ``except FileNotFoundError`` goes on working. All of
+them survive pickling (with attributes and notes), because they travel back from worker processes.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "AmbiguousFormatError",
+    "ArtifactError",
+    "BrokenPluginError",
+    "CorruptArtifactError",
+    "CorruptArtifactWarning",
+    "ExplainedNotImplementedError",
+    "FidelityError",
+    "ForeignArtifactError",
+    "FormatError",
+    "FormatNotInstalledError",
+    "GenerationError",
+    "IdentityError",
+    "InvalidPayloadError",
+    "InvalidPayloadWarning",
+    "LockTimeoutError",
+    "MissingArtifactError",
+    "NoPayloadError",
+    "ParamsChangedError",
+    "PayloadError",
+    "PersistableError",
+    "PersistableWarning",
+    "PluginWarning",
+    "RecordSchemaError",
+    "RecursiveGenerationError",
+    "SaveError",
+    "StorageError",
+    "TrustWarning",
+    "UnkeyableParamError",
+    "UnknownFormatError",
+    "UnknownStorageError",
+    "UntrustedArtifactError",
+]
+
+_OS_FIELDS = ("errno", "strerror", "filename")  # kept by OSError outside of __dict__
+
+
+def _restore(cls: type[PersistableError], args: tuple[Any, ...], state: Mapping[str, Any]) -> PersistableError:
+    error = cls.__new__(cls)
+    error.args = args
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
+
+
+class PersistableError(Exception):
+    """Base of every error that persistable raises on its own account."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(self.__dict__)
+        if isinstance(self, OSError):
+            state |= {name: getattr(self, name) for name in _OS_FIELDS}
+        return _restore, (type(self), self.args, state)
+
+    def __str__(self) -> str:
+        # OSError would print "[Errno …]" instead of the message as soon as errno and filename are set
+        return str(self.args[0]) if len(self.args) == 1 else super().__str__()
+
+
+# -- payloads ----------------------------------------------------------------------------------------------------------
+
+
+class PayloadError(PersistableError):
+    """Say that something is wrong with a payload."""
+
+
+class NoPayloadError(PayloadError, ValueError):
+    """Say that there is no payload in memory yet. Call ``load``, ``generate`` or ``load_generate`` first."""
+
+
+class InvalidPayloadError(PayloadError):
+    """Say that a payload is not what its class promises. Meant to be raised by ``_validate_payload``."""
+
+
+# -- identity ----------------------------------------------------------------------------------------------------------
+
+
+class IdentityError(PersistableError):
+    """Say that params do not give a key, or no longer the same."""
+
+
+class UnkeyableParamError(IdentityError, TypeError):
+    """Say which param has no encoding.
+
+    Attributes: ``path`` (such as ``params.model.layers[2]``), ``value_type`` (qualified name), ``reason``.
+    """
+
+    def __init__(self, *, path: str, value_type: str, reason: str) -> None:
+        self.path, self.value_type, self.reason = path, value_type, reason
+        super().__init__(
+            f"{path} ({value_type}) cannot be part of a key: {reason}. Ways out: give the class a method "
+            "__persistable_params__() that returns what defines it in plain values, install or write a plugin with an "
+            "encoder for it, or declare the field with param(tracked=False) if it does not change the payload."
+        )
+
+
+class ParamsChangedError(IdentityError):
+    """Say that params, or those of a dependency, were changed after the key was taken.
+
+    Attributes: ``name`` (payload name), ``key`` (as taken), ``path`` (what changed).
+    """
+
+    def __init__(self, *, name: str, key: str, path: str) -> None:
+        self.name, self.key, self.path = name, key, path
+        super().__init__(
+            f"{path} of {name!r} changed after its key {key} was taken, so the key no longer says what is computed. "
+            "Undo the change, build a new object from the new params, or assign them: p.params = …"
+        )
+
+
+# -- artifacts ---------------------------------------------------------------------------------------------------------
+
+
+class ArtifactError(PersistableError):
+    """Say what a load found in place of an artifact. Attributes: ``name``, ``key``, ``path`` and those of each class."""
+
+    def __init__(self, message: str, *, name: str, key: str, path: str) -> None:
+        self.name, self.key, self.path = name, key, path
+        super().__init__(message)
+
+
+class MissingArtifactError(ArtifactError, FileNotFoundError):
+    """Say that nothing is stored for a key. ``path`` is the record that was looked for."""
+
+    def __init__(self, *, name: str, key: str, path: str) -> None:
+        super().__init__(
+            f"no artifact of {name!r} with key {key} is stored (looked for {path}). Generate it: load_generate()",
+            name=name,
+            key=key,
+            path=path,
+        )
+        self.errno, self.strerror, self.filename = errno.ENOENT, "no such artifact", path
+
+
+class CorruptArtifactError(ArtifactError):
+    """Say that an artifact is damaged. ``path`` is the file, ``reason`` what is wrong with it."""
+
+    def __init__(self, *, name: str, key: str, path: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the artifact of {name!r} with key {key} is damaged: {path} {reason}. "
+            "load_generate() moves it to quarantine and generates it again.",
+            name=name,
+            key=key,
+            path=path,
+        )
+
+
+class ForeignArtifactError(ArtifactError):
+    """Say that another class wrote the artifact under the same name and params.
+
+    Attributes: ``found`` and ``asked`` (import paths ``module:qualname``).
+    """
+
+    def __init__(self, *, name: str, key: str, path: str, found: str, asked: str) -> None:
+        self.found, self.asked = found, asked
+        super().__init__(
+            f"{path} was written by {found}, and {asked} asks for it: two different things share the name {name!r} "
+            f"and key {key}. If {asked} is the same thing moved and changed, declare it: formerly = ({found!r},). "
+            "If it is another thing, give it a payload_name of its own.",
+            name=name,
+            key=key,
+            path=path,
+        )
+
+
+class RecordSchemaError(ArtifactError):
+    """Say that a record was written by a newer persistable. Attributes: ``found`` and ``supported`` (schema numbers)."""
+
+    def __init__(self, *, name: str, key: str, path: str, found: object, supported: int) -> None:
+        self.found, self.supported = found, supported
+        super().__init__(
+            f"{path} has record schema {found!r}; this version of persistable reads up to {supported}. "
+            "Upgrade persistable, or use another data_dir.",
+            name=name,
+            key=key,
+            path=path,
+        )
+
+
+class UntrustedArtifactError(ArtifactError, PermissionError):
+    """Say that loading would run code that somebody else may have written.
+
+    Attributes: ``path`` (what is not trusted), ``reason``, ``format``.
+    """
+
+    def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:  # noqa: A002 - DESIGN's word
+        self.reason, self.format = reason, format
+        super().__init__(
+            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust whoever "
+            "can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this store "
+            "(PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission of "
+            "others; or persist in a data-only format.",
+            name=name,
+            key=key,
+            path=path,
+        )
+        self.errno, self.strerror, self.filename = errno.EPERM, "untrusted artifact", path
+
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+
+class FormatError(PersistableError):
+    """Say that a format cannot be used. Attribute: ``format`` (the name asked for)."""
+
+    def __init__(self, message: str, *, format: str) -> None:  # noqa: A002 - DESIGN's word
+        self.format = format
+        super().__init__(message)
+
+
+class UnknownFormatError(FormatError, LookupError):
+    """Say that no format has this name. Attributes: ``known`` (names), ``suggestion`` (nearest name or None)."""
+
+    def __init__(self, *, format: str, known: Iterable[str], suggestion: str | None = None) -> None:  # noqa: A002
+        self.known, self.suggestion = tuple(sorted(known)), suggestion
+        if format.startswith("custom:"):
+            repair = "it was written by a FileIO of that class: pass an instance of it as payload_io"
+        elif suggestion is not None:
+            repair = f"did you mean {suggestion!r}?"
+        else:
+            repair = f"known formats: {', '.join(self.known)}"
+        super().__init__(f"there is no format {format!r}; {repair}", format=format)
+
+
+class FormatNotInstalledError(FormatError, ImportError):
+    """Say which distribution brings a known format. Attribute: ``install`` (its name)."""
+
+    def __init__(self, *, format: str, install: str) -> None:  # noqa: A002
+        self.install = install
+        super().__init__(f"the format {format!r} is not installed; pip install {install}", format=format)
+
+
+class BrokenPluginError(FormatError, ImportError):
+    """Say that the plugin of a format is installed and does not work. Its own error is chained.
+
+    Attributes: ``plugin`` (entry point), ``distribution``, ``reason``.
+    """
+
+    def __init__(self, *, format: str, plugin: str, distribution: str, reason: str) -> None:  # noqa: A002
+        self.plugin, self.distribution, self.reason = plugin, distribution, reason
+        super().__init__(
+            f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but broken: "
+            f"{reason}. Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin}",
+            format=format,
+        )
+
+
+class AmbiguousFormatError(FormatError, LookupError):
+    """Say that several formats claim one thing with equal right.
+
+    Attributes: ``subject`` (a type or a format name), ``candidates`` (pairs of format name and distribution).
+    """
+
+    def __init__(self, *, format: str, subject: str, candidates: Iterable[tuple[str, str]], repair: str) -> None:  # noqa: A002
+        self.subject, self.candidates = subject, tuple(candidates)
+        listed = " and ".join(f"{name!r} of {distribution}" for name, distribution in self.candidates)
+        super().__init__(f"{listed} both claim {subject}; {repair}", format=format)
+
+
+class FidelityError(FormatError, ValueError):
+    """Say that a payload would not come back equal from a format.
+
+    Attributes: ``where`` (column, element or ``payload``), ``reason``.
+    """
+
+    def __init__(self, *, format: str, reason: str, where: str = "payload") -> None:  # noqa: A002
+        self.where, self.reason = where, reason
+        super().__init__(
+            f"{format!r} would not give this payload back as it is: {where}: {reason}. "
+            "Change the payload, or choose another format by payload_io.",
+            format=format,
+        )
+
+
+class SaveError(FormatError, OSError):
+    """Say that a FileIO failed to write a payload. The cause is chained; in 1.x this was a bare ``OSError``.
+
+    Attributes: ``payload_type`` (qualified name), ``filepath``, ``file_io`` (class name).
+    """
+
+    def __init__(self, *, format: str, payload_type: str, filepath: str, file_io: str, cause: BaseException) -> None:  # noqa: A002
+        self.payload_type, self.filepath, self.file_io = payload_type, filepath, file_io
+        super().__init__(
+            f"payload of type {payload_type} could not be written to {filepath} by {file_io}: "
+            f"{type(cause).__name__}: {cause}. Change the payload so that it can be, or choose another format by "
+            "payload_io.",
+            format=format,
+        )
+
+
+# -- storages ----------------------------------------------------------------------------------------------------------
+
+
+class StorageError(PersistableError, OSError):
+    """Say that a storage failed. Attributes: ``url`` (without credentials), ``operation``."""
+
+    def __init__(self, message: str, *, url: str, operation: str) -> None:
+        self.url, self.operation = url, operation
+        super().__init__(message)
+
+
+class UnknownStorageError(StorageError):
+    """Say that nobody serves the scheme of a URL. Attributes: ``scheme``, ``install`` (distribution or None)."""
+
+    def __init__(self, *, url: str, scheme: str, install: str | None = None) -> None:
+        self.scheme, self.install = scheme, install
+        repair = f"pip install {install}" if install else "install the plugin that does, or use a local folder"
+        super().__init__(f"no installed storage serves {scheme}:// ({url}); {repair}", url=url, operation="open")
+
+
+# -- generation --------------------------------------------------------------------------------------------------------
+
+
+class GenerationError(PersistableError):
+    """Say that a generation could not start. Attributes: ``name``, ``key``."""
+
+    def __init__(self, message: str, *, name: str, key: str) -> None:
+        self.name, self.key = name, key
+        super().__init__(message)
+
+
+class RecursiveGenerationError(GenerationError, RuntimeError):
+    """Say that generating a payload asked for that same payload."""
+
+    def __init__(self, *, name: str, key: str) -> None:
+        super().__init__(
+            f"the generation of {name!r} (key {key}) asks for that same payload, which would never end. Use "
+            "self.params and the dependencies' payloads inside _generate_payload, not self.payload.",
+            name=name,
+            key=key,
+        )
+
+
+class LockTimeoutError(GenerationError, TimeoutError):
+    """Say who held a lock for longer than ``lock_timeout``. Attributes: ``seconds`` waited, ``owner`` (or None)."""
+
+    def __init__(self, *, name: str, key: str, seconds: float, owner: str | None) -> None:
+        self.seconds, self.owner = seconds, owner
+        super().__init__(
+            f"waited {seconds:g} s for {owner or 'another process'}, which is generating {name!r} (key {key}). "
+            "Wait longer with ArtifactStore(…, lock_timeout=…), or generate(persist=False).",
+            name=name,
+            key=key,
+        )
+        self.errno, self.strerror = errno.ETIMEDOUT, "lock timeout"
+
+
+class ExplainedNotImplementedError(PersistableError, NotImplementedError):
+    """Say which method a subclass has to define. Attribute: ``method_name``."""
+
+    def __init__(self, method_name: str) -> None:
+        self.method_name = method_name
+        super().__init__(f"{method_name} is not implemented: define it in your subclass")
+
+
+# -- warnings ----------------------------------------------------------------------------------------------------------
+
+
+class PersistableWarning(UserWarning):
+    """Base of every warning of persistable."""
+
+
+class InvalidPayloadWarning(PersistableWarning):
+    """Warn that a loaded payload failed its validation, where the caller asked for a warning."""
+
+
+class CorruptArtifactWarning(PersistableWarning):
+    """Warn that a damaged artifact was moved to quarantine and is generated again."""
+
+
+class PluginWarning(PersistableWarning):
+    """Warn that a plugin is broken, missing where it would have been used, or overruled."""
+
+
+class TrustWarning(PersistableWarning):
+    """Warn that what is about to be written would be refused by the same reader."""

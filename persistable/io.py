@@ -1,0 +1,131 @@
+"""FileIO, the interface of every format, and PickleFileIO, the format for anything.
+
+A FileIO turns one payload into one file (or one folder) at a local path and back. It never decides where bytes go,
+never locks and never renames: the store does, and hands it a path of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
+
+from persistable.encodable import DictEncodable
+from persistable.exceptions import ExplainedNotImplementedError, FidelityError, PersistableError, SaveError
+
+if TYPE_CHECKING:
+    import os
+    from typing_extensions import Buffer
+
+__all__ = ["BufferLoader", "DictEncodable", "FileIO", "PayloadT", "PickleFileIO", "format_name"]
+
+PayloadT = TypeVar("PayloadT")
+PayloadTypeT = PayloadT  # the name that 1.x code imports
+
+
+class FileIO(ABC, Generic[PayloadT]):
+    """Write a payload to a local path and read it back equal.
+
+    Subclasses define ``_load`` and ``_save``. A class that is registered as a format also sets ``name`` in its own
+    body; without it the format is ``custom:<qualname>`` and has to be injected again to load what it wrote.
+
+    Class attributes:
+        name: format id, stored in the record.
+        suffix: file suffix with its dot.
+        is_directory: whether the path is an (empty, existing) folder to fill rather than a file to create.
+        format_version: raised when the layout of what is written changes incompatibly.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str] = ".persistable"
+    is_directory: ClassVar[bool] = False
+    format_version: ClassVar[int] = 1
+
+    def save(
+        self, payload: PayloadT, filepath: str | os.PathLike[str], create_folder: bool = True, **kwargs: Any
+    ) -> Mapping[str, Any] | None:
+        """Write the payload to ``filepath`` and return JSON metadata for the record, if the format has any.
+
+        Raises:
+            FidelityError: the payload would not come back equal; nothing was written.
+            OSError: as the file system raised it; any other error of the format is wrapped in a SaveError, which is an
+                OSError too, with the cause chained.
+        """
+        path = Path(filepath)
+        reason = self.refusal(payload)
+        if reason is not None:
+            raise FidelityError(format=format_name(type(self)), reason=reason)
+        try:
+            if create_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
+        except (OSError, PersistableError):
+            raise
+        except Exception as error:
+            raise SaveError(
+                format=format_name(type(self)),
+                payload_type=type(payload).__qualname__,
+                filepath=str(path),
+                file_io=type(self).__qualname__,
+                cause=error,
+            ) from error
+
+    def load(self, filepath: str | os.PathLike[str], **kwargs: Any) -> PayloadT:
+        """Read the payload at ``filepath``. Raises whatever the format's parser raises."""
+        return self._load(filepath=Path(filepath), **kwargs)
+
+    def refusal(self, payload: PayloadT) -> str | None:  # noqa: ARG002 - the default accepts everything
+        """Say why this payload would not come back equal, or None. Cheap: looks at types and shapes, not at content."""
+        return None
+
+    @abstractmethod
+    def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
+        """Read the payload at ``filepath``."""
+
+    def _save(self, payload: PayloadT, filepath: Path, **kwargs: Any) -> Any:  # noqa: ARG002 - for subclasses
+        """Write the payload to ``filepath``, which does not exist yet; return JSON metadata or None."""
+        raise ExplainedNotImplementedError(f"{type(self).__qualname__}._save")
+
+
+@runtime_checkable
+class BufferLoader(Protocol):
+    """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
+
+    def load_buffer(self, buffer: Buffer) -> Any:
+        """Read the payload from the whole content of its file."""
+
+
+def format_name(file_io: type[FileIO[Any]]) -> str:
+    """Return the format id of a FileIO class: its own ``name``, or ``custom:<qualname>``; names are not inherited."""
+    name = vars(file_io).get("name")
+    return name if isinstance(name, str) else f"custom:{file_io.__qualname__}"
+
+
+class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
+    """Keep anything picklable, in an ordinary pickle file that ``pickle.load`` reads.
+
+    Protocol 5 writes the buffers of arrays and frames to the file directly, without a second copy in memory. Loading
+    runs whatever the file asks for, which is why the store's trust decides first. Source: PEP 574.
+    """
+
+    name: ClassVar[str] = "pickle"
+    suffix: ClassVar[str] = ".pickle"
+
+    def _save(self, payload: PayloadT, filepath: Path, **kwargs: Any) -> None:
+        import pickle
+
+        with open(filepath, "wb") as file:
+            pickle.dump(payload, file, **({"protocol": 5} | kwargs))
+
+    def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
+        import pickle
+
+        with open(filepath, "rb") as file:
+            return cast("PayloadT", pickle.load(file, **kwargs))
+
+    def load_buffer(self, buffer: Buffer) -> PayloadT:
+        """Unpickle the whole content of a pickle file."""
+        import pickle
+
+        return cast("PayloadT", pickle.loads(buffer))

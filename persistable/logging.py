@@ -1,0 +1,80 @@
+"""The library's logger, a logger per payload name, and the 1.x ``get_logger``.
+
+The library configures nothing but its own tree: a NullHandler at ``persistable``, and for payloads that are asked to
+be verbose one handler on a child of that tree, which writes to whatever ``sys.stderr`` is at the time.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+__all__ = ["LOGGER", "get_logger", "payload_logger"]
+
+LOGGER = logging.getLogger("persistable")
+LOGGER.addHandler(logging.NullHandler())
+
+_FORMAT = "%(asctime)s - %(name)s - %(funcName)s - %(levelname)s - %(message)s"  # as in 1.x
+
+
+class _StderrHandler(logging.Handler):
+    """Write to the ``sys.stderr`` of the moment, which tests and notebooks replace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - logging's own contract: report, never fail the work
+            self.handleError(record)
+
+
+def payload_logger(slug: str, *, verbose: bool = False) -> logging.Logger:
+    """Return ``persistable.payload.<slug>``, or for verbose payloads a child of it that reports at INFO on stderr."""
+    logger = LOGGER.getChild(f"payload.{slug}")
+    if not verbose:
+        return logger
+    spoken = logger.getChild("verbose")
+    if not any(isinstance(handler, _StderrHandler) for handler in spoken.handlers):
+        handler = _StderrHandler(logging.INFO)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        spoken.addHandler(handler)
+        spoken.setLevel(logging.INFO)
+    return spoken
+
+
+def get_logger(
+    name: str,
+    file_loc: Path | None,
+    console_level: int | None = logging.DEBUG,
+    file_level: int | None = logging.DEBUG,
+    format_str: str = _FORMAT,
+    adapt_from_logger: logging.Logger | None = None,
+) -> logging.Logger:
+    """Configure the logger ``name`` as 1.x did, with a console and a file handler, each at most once.
+
+    Unlike in 1.x the console is stderr. ``None`` for a level leaves that handler out; ``adapt_from_logger`` is
+    configured in place of the logger ``name``.
+    """
+    logger = adapt_from_logger if adapt_from_logger is not None else logging.getLogger(name)
+    if adapt_from_logger is None:
+        logger.setLevel(logging.DEBUG)
+    wanted: list[tuple[logging.Handler | None, int]] = []
+    if console_level is not None:
+        console = next((h for h in logger.handlers if isinstance(h, _StderrHandler)), None)
+        wanted.append((console or _add(logger, _StderrHandler()), console_level))
+    if file_loc is not None:
+        path = str(Path(file_loc).absolute())
+        found = next((h for h in logger.handlers if isinstance(h, logging.FileHandler) and h.baseFilename == path), None)
+        handler = found or _add(logger, logging.FileHandler(path, encoding="utf-8", delay=True))
+        wanted.append((handler, logging.DEBUG if file_level is None else file_level))
+    for handler, level in wanted:
+        if handler is not None:
+            handler.setLevel(level)
+            handler.setFormatter(logging.Formatter(format_str))
+    return logger
+
+
+def _add(logger: logging.Logger, handler: logging.Handler) -> logging.Handler:
+    logger.addHandler(handler)
+    return handler
