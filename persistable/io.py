@@ -35,12 +35,17 @@ class FileIO(ABC, Generic[PayloadT]):
         suffix: file suffix with its dot.
         is_directory: whether the path is an (empty, existing) folder to fill rather than a file to create.
         format_version: raised when the layout of what is written changes incompatibly.
+        needs_metadata: whether ``_load`` takes ``metadata=``, the mapping that ``_save`` returned.
+        memory_mapped: whether ``_load`` maps the file and reads it later, so that by default its size is verified and
+            not its digest.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str] = ".persistable"
     is_directory: ClassVar[bool] = False
     format_version: ClassVar[int] = 1
+    needs_metadata: ClassVar[bool] = False
+    memory_mapped: bool = False
 
     def save(
         self, payload: PayloadT, filepath: str | os.PathLike[str], create_folder: bool = True, **kwargs: Any

@@ -1,0 +1,591 @@
+"""Persistable, the life cycle of a payload: generate, validate, persist, load. How each is done is said elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from logging import INFO, Logger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+
+from persistable.address import Address
+from persistable.commit import Draft
+from persistable.exceptions import (
+    CorruptArtifactWarning,
+    ExplainedNotImplementedError,
+    FormatError,
+    InvalidPayloadWarning,
+    MissingArtifactError,
+    NoPayloadError,
+    ParamsChangedError,
+    RecursiveGenerationError,
+)
+from persistable.identity import Identity, identify, indented, lineage_text
+from persistable.io import FileIO, PayloadT
+from persistable.logging import payload_logger
+from persistable.naming import slug
+from persistable.params import PersistableParams, Snapshot, snapshot, untracked
+from persistable.provenance import Origin, environment, payload_versions, timestamp
+from persistable.reading import Damaged, Loaded, Missing
+from persistable.record import Record
+from persistable.store import ArtifactStore
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["ParamsT", "Persistable"]
+
+ParamsT = TypeVar("ParamsT", bound=PersistableParams)
+
+
+class _NoPayload:
+    """The mark of a payload that is not in memory; None is a payload."""
+
+    def __repr__(self) -> str:
+        return "no payload"
+
+
+_NO_PAYLOAD: Final = _NoPayload()
+
+_generating: ContextVar[frozenset[tuple[str, str]]] = ContextVar("persistable_generating", default=frozenset())
+
+
+@functools.lru_cache(maxsize=1024)
+def _snake_case(name: str) -> str:
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+class Persistable(Generic[PayloadT, ParamsT]):
+    """A payload that is generated from params, persisted under their key, and loaded instead of generated again.
+
+    Subclass it with the types of payload and params, and define ``_generate_payload``::
+
+        class PointsP(Persistable[NDArray[np.float64], PointsParams]):
+            def _generate_payload(self, **untracked: Any) -> NDArray[np.float64]:
+                return np.random.default_rng(self.params.seed).random(self.params.n)
+
+        points = PointsP(Path("data"), PointsParams(n=100)).payload
+
+    The key is taken at construction, from the payload name, the class's ``version``, the params and the keys of the
+    dependencies. Nothing on disk is touched until a payload is asked for.
+
+    Class attributes:
+        version: raise it when the algorithm changes; it is part of the key.
+        formerly: import paths (``"old.module:Class"``) under which the class used to write, before it moved and
+            changed.
+        payload_io: the default of the argument.
+
+    Args:
+        data_dir: a folder, a URL, or an ``ArtifactStore`` with settings.
+        params: what defines the payload, upstream excluded.
+        tracked_persistable_dependencies: the Persistables that this one is computed from. An iterable, whose order
+            counts, gives them their payload names as roles (``name[0]``, ``name[1]`` where shared); a mapping gives the
+            roles itself.
+        payload_name: by default the class's name in snake_case. Part of the key.
+        payload_io: how to save: a FileIO (instance or class) or the name of a format; by default chosen by the
+            payload's type. Loading follows the record.
+        payload_file_suffix: in place of the format's suffix.
+        verbose: report on stderr at INFO.
+        logger: report there instead.
+
+    Raises:
+        UnkeyableParamError: a param has no encoding.
+        ValueError: a name, role or suffix cannot be used.
+        TypeError: an argument is of another type than it says.
+    """
+
+    version: ClassVar[str] = "0"
+    formerly: ClassVar[tuple[str, ...]] = ()
+    payload_name: str
+
+    _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
+    _declared_name: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # a subclass may set these in its body; instances have attributes of the same names
+        for name in ("payload_io", "payload_name"):
+            if name in vars(cls) and not isinstance(vars(cls)[name], property):
+                setattr(cls, f"_declared_{name.removeprefix('payload_')}", vars(cls)[name])
+                delattr(cls, name)
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | ArtifactStore,
+        params: ParamsT,
+        tracked_persistable_dependencies: Iterable[Persistable[Any, Any]]
+        | Mapping[str, Persistable[Any, Any]]
+        | None = None,
+        *,
+        payload_name: str | None = None,
+        payload_io: FileIO[PayloadT] | type[FileIO[PayloadT]] | str | None = None,
+        payload_file_suffix: str | None = None,
+        verbose: bool = False,
+        logger: Logger | None = None,
+    ) -> None:
+        self.data_dir = data_dir
+        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
+        if payload_name is None:
+            payload_name = self._declared_name
+        self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
+        self._folder = slug(self.payload_name)
+        self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
+        self._used: FileIO[Any] | None = None
+        self.payload_file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
+        self.verbose = verbose
+        self._logger = logger
+        self._dependencies = _by_role(tracked_persistable_dependencies) if tracked_persistable_dependencies else ()
+        self._take_identity(params)
+
+    def _take_identity(self, params: ParamsT) -> None:
+        taken = snapshot(params, extend=self._param_encoder)
+        for role, _ in self._dependencies:
+            if taken.has(role):
+                raise ValueError(
+                    f"the dependency role {role!r} of {self.payload_name!r} is also the name of a param: give the "
+                    "dependencies as a mapping with other roles"
+                )
+        if type(self.version) is not str:
+            raise TypeError(f"{type(self).__qualname__}.version = {self.version!r}: give a str")
+        upstream = tuple([(role, dependency._identity) for role, dependency in self._dependencies])
+        self._identity: Identity = identify(self.payload_name, self.version, taken.parts, upstream)
+        self._params = params
+        self._snapshot: Snapshot = taken
+        self._left: Snapshot | None = None  # how a generation left its own params, if it changed them
+        self._address = Address(self.payload_name, self._folder, self._identity.key)
+        self._payload: PayloadT | _NoPayload = _NO_PAYLOAD
+        self._record: Record | None = None
+        self._seconds: float | None = None
+
+    def _param_encoder(self, cls: type) -> Any:
+        return self.store.registry.param_encoder(cls)
+
+    # -- what it is
+
+    @property
+    def params(self) -> ParamsT:
+        """The params. Assigning others starts anew: another key, no payload in memory."""
+        return self._params
+
+    @params.setter
+    def params(self, params: ParamsT) -> None:
+        self._take_identity(params)
+
+    @property
+    def key(self) -> str:
+        """The key: 32 hex characters."""
+        return self._identity.key
+
+    @property
+    def persist_hash(self) -> str:
+        """The key, by its 1.x name."""
+        return self._identity.key
+
+    @property
+    def tracked_persistable_dependencies(self) -> tuple[Persistable[Any, Any], ...]:
+        """The dependencies, in the order that counts for the key."""
+        return tuple(dependency for _, dependency in self._dependencies)
+
+    @property
+    def params_tree(self) -> dict[str, Any]:
+        """The params, and those of everything upstream by role. For people: the key does not depend on it.
+
+        A node that several others share is the same dict in all places.
+        """
+        trees: dict[int, dict[str, Any]] = {}
+        waiting: list[Persistable[Any, Any]] = [self]
+        while waiting:
+            node = waiting[-1]
+            missing = [dependency for _, dependency in node._dependencies if id(dependency) not in trees]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            trees[id(node)] = node._params.to_dict() | {
+                role: trees[id(dependency)] for role, dependency in node._dependencies
+            }
+        return trees[id(self)]
+
+    @property
+    def record(self) -> Record:
+        """The record of the artifact: the one that was last loaded or persisted here, else the one that is stored.
+
+        Raises:
+            MissingArtifactError: nothing is stored.
+            CorruptArtifactError: the record is damaged.
+        """
+        if self._record is not None:
+            return self._record
+        found = self.store.find(self._address)
+        if found is None:
+            raise self._missing()
+        return found
+
+    @property
+    def persist_filepath(self) -> Path:
+        """The local path of the committed payload, a folder for formats of several files.
+
+        Raises:
+            MissingArtifactError: nothing is stored.
+            CorruptArtifactError: the record is damaged.
+        """
+        found = self.store.find(self._address)
+        if found is None:
+            raise self._missing()
+        return Path(self.store.storage.local_path(f"{self._folder}/{found.main_path}"))
+
+    @property
+    def logger(self) -> Logger:
+        """Where this payload reports: the logger that was given, else a child of ``persistable``."""
+        if self._logger is None:
+            self._logger = payload_logger(self._folder, verbose=self.verbose)
+        return self._logger
+
+    if TYPE_CHECKING:
+        # declared loosely, because subclasses may set a class or a name here
+        payload_io: Any
+    else:
+
+        @property
+        def payload_io(self) -> FileIO[Any] | str | None:
+            """The injected FileIO, else the one that was last used, else None. Assigning injects another one."""
+            return self._used if self._injected is None or isinstance(self._injected, str) else self._injected
+
+        @payload_io.setter
+        def payload_io(self, payload_io: FileIO[Any] | type[FileIO[Any]] | str | None) -> None:
+            self._injected, self._used = _file_io(payload_io), None
+
+    # -- the life cycle
+
+    @property
+    def payload(self) -> PayloadT:
+        """The payload: from memory, else loaded, else generated; see ``load_generate``."""
+        if self._payload is _NO_PAYLOAD:
+            self.load_generate()
+        return cast("PayloadT", self._payload)
+
+    def load_generate(self, **untracked_payload_params: Any) -> None:
+        """Load the payload; if there is none, or only a damaged one, generate and persist it.
+
+        However many processes and threads miss the same key at a time, one generates and the others load what it
+        committed. A damaged artifact is moved to quarantine with a CorruptArtifactWarning.
+
+        Raises:
+            PermissionError: there is none and the store cannot be written to; nothing is generated.
+            RecursiveGenerationError: called within the generation of the same payload.
+            LockTimeoutError: somebody else has been generating it for longer than ``lock_timeout``.
+            ForeignArtifactError, RecordSchemaError, UntrustedArtifactError, FormatError, OSError: see ``load``.
+        """
+        self._check_unchanged()
+        outcome = self._look()
+        if not isinstance(outcome, Loaded):
+            outcome = self._generate_once(untracked_payload_params)
+            if outcome is None:
+                self._post_generate(**untracked_payload_params)
+                return
+        self._serve(outcome, warn=False)
+        self._post_load(**untracked_payload_params)
+
+    def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
+        """Generate and persist under the lock of the key, unless somebody else has done so meanwhile."""
+        self._check_recursion()
+        with self.store.generating(self._address):
+            outcome = self._look()
+            if isinstance(outcome, Loaded):
+                return outcome
+            if isinstance(outcome, Damaged) and self.store.quarantine(self._address, outcome):
+                message = f"{outcome.path} {outcome.reason}: moved to quarantine, {self.payload_name!r} is generated again"
+                warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
+                self.logger.warning(message)
+            self.store.foresee(self._address, self._injected, type(self))
+            self._compute(untracked, persisting=True)
+            self._commit()
+        return None
+
+    def generate(self, persist: bool = True, **untracked_payload_params: Any) -> None:
+        """Generate the payload, whatever is stored, and by default persist it; the last commit of a key wins.
+
+        If persisting fails, the payload stays in memory and ``persist`` can be tried again.
+
+        Raises:
+            PermissionError, ForeignArtifactError, RecordSchemaError: it could not be persisted; raised before
+                generating.
+        """
+        self._check_unchanged()
+        self._check_recursion()
+        if persist:
+            self.store.prepare(self._address, self._origin)
+            self.store.foresee(self._address, self._injected, type(self))
+        self._compute(untracked_payload_params, persisting=persist)
+        if persist:
+            self._commit()
+        self._post_generate(**untracked_payload_params)
+
+    def persist(self) -> None:
+        """Persist the payload that is in memory.
+
+        Raises:
+            NoPayloadError: there is none.
+            FidelityError: its format would not give it back equal.
+            OSError: as the file system raised it; a SaveError if the format failed.
+        """
+        if self._payload is _NO_PAYLOAD:
+            raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
+        if self._left is None or self._left.difference(self._params, extend=self._param_encoder) is not None:
+            self._check_unchanged()
+        self._commit()
+
+    def load(self, warn_if_validation_fails: bool = False, **untracked_payload_params: Any) -> None:
+        """Load the payload, verified against its record.
+
+        Raises:
+            MissingArtifactError: nothing is stored.
+            CorruptArtifactError: what is stored is damaged.
+            ForeignArtifactError: another class wrote it.
+            RecordSchemaError: a newer persistable wrote it.
+            UntrustedArtifactError: it could run code that somebody else wrote.
+            FormatError: its format is unknown, not installed or broken.
+            Exception: of ``_validate_payload``, with a note (``warn_if_validation_fails`` makes it an
+                InvalidPayloadWarning); of the format or the payload's own code.
+        """
+        self._check_unchanged()
+        outcome = self._look()
+        if isinstance(outcome, Missing):
+            raise self._missing()
+        if isinstance(outcome, Damaged):
+            raise outcome.error(self._address)
+        self._serve(outcome, warn=warn_if_validation_fails)
+        self._post_load(**untracked_payload_params)
+
+    def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
+        """Validate a payload, by default the one in memory.
+
+        Raises:
+            NoPayloadError: there is none.
+            Exception: of ``_validate_payload``.
+        """
+        checked = self._payload if payload is _NO_PAYLOAD else payload
+        if checked is _NO_PAYLOAD:
+            raise NoPayloadError(f"{self.payload_name!r} has no payload to validate: generate() or load() it first")
+        self._validate_payload(cast("PayloadT", checked))
+
+    def reset_payload(self) -> None:
+        """Forget the payload that is in memory; what is stored stays."""
+        self._payload = _NO_PAYLOAD
+
+    # -- for subclasses to define
+
+    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:
+        """Compute and return the payload from ``self.params`` and the dependencies' payloads.
+
+        ``untracked_payload_params`` are passed through from the caller; they must not change the payload, since they
+        are not in the key.
+        """
+        raise ExplainedNotImplementedError(f"{type(self).__qualname__}._generate_payload")
+
+    def _validate_payload(self, payload: PayloadT) -> None:
+        """Raise any exception if the payload is not valid. Called after generating and after loading."""
+
+    def _post_generate(self, **untracked_payload_params: Any) -> None:
+        """Do what is left to do after generating (and persisting)."""
+
+    def _post_load(self, **untracked_payload_params: Any) -> None:
+        """Do what is left to do after loading, such as restoring what cannot be persisted."""
+
+    # -- how
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin(type(self), Persistable, self.formerly)
+
+    def _look(self) -> Loaded | Missing | Damaged:
+        return self.store.look(self._address, self._origin, self._injected)
+
+    def _missing(self) -> MissingArtifactError:
+        path = self.store.storage.local_path(self._address.record)
+        return MissingArtifactError(name=self.payload_name, key=self.key, path=path)
+
+    def _serve(self, loaded: Loaded, *, warn: bool) -> None:
+        """Validate what was loaded and make it the payload."""
+        try:
+            self._validate_payload(loaded.payload)
+        except Exception as error:
+            if not warn:
+                error.add_note(f"the stored payload {self.payload_name!r} (key {self.key}) is not valid; generate() anew")
+                raise
+            message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
+            warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
+            self.logger.warning(message, exc_info=error)
+        self._payload, self._record, self._used = loaded.payload, loaded.record, loaded.file_io
+        if self.logger.isEnabledFor(INFO):
+            self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
+
+    def _compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
+        """Generate and validate the payload; keep it in memory."""
+        self.logger.info("generating %s (key %s)", self.payload_name, self.key)
+        mark = _generating.set(_generating.get() | {(self.store.location, self.key)})
+        started = time.perf_counter()
+        try:
+            payload = self._generate_payload(**untracked)
+        finally:
+            _generating.reset(mark)
+        self._seconds = time.perf_counter() - started
+        changed = self._snapshot.difference(self._params, extend=self._param_encoder)
+        if changed is not None:  # a function of the params as they were, which is what the key says
+            self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
+            self._left = snapshot(self._params, extend=self._param_encoder)
+        if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
+            try:
+                self._validate_payload(payload)
+            except Exception as error:
+                if persisting:
+                    self.store.reject(self._address, payload, error)
+                raise
+        self._payload = payload
+        self.logger.info("generated %s in %.3g s", self.payload_name, self._seconds)
+        self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
+
+    def _commit(self) -> None:
+        payload = self._payload
+        draft = Draft(
+            origin=self._origin,
+            identity=indented(self._identity),
+            untracked_params=untracked(self._params),
+            lineage=lineage_text(self._identity).encode() if self._dependencies else None,
+            provenance={
+                "created": timestamp(),
+                "seconds": self._seconds,
+                "class": self._origin.path,
+                "code": self._origin.digest,
+                **environment(),
+                "versions": payload_versions(payload),
+            },
+            suffix=self.payload_file_suffix,
+            accept=self._validate_payload if isinstance(payload, Iterator) else None,
+        )
+        choices = self.store.registry.for_saving(payload, self._injected)
+        try:
+            committed = self.store.persist(self._address, payload, draft, choices)
+        except FormatError as error:
+            self.store.reject(self._address, payload, error)
+            raise
+        self._payload, self._record, self._used = committed.payload, committed.record, committed.file_io
+        self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
+
+    def _check_recursion(self) -> None:
+        if (self.store.location, self.key) in _generating.get():
+            raise RecursiveGenerationError(name=self.payload_name, key=self.key)
+
+    def _check_unchanged(self) -> None:
+        """Raise ParamsChangedError if the key no longer says what would be computed."""
+        path = self._difference()
+        if path is not None:
+            raise ParamsChangedError(name=self.payload_name, key=self.key, path=path)
+
+    def _difference(self) -> str | None:
+        """Say what changed since the key was taken, here or upstream; None if nothing did."""
+        if not self._dependencies:
+            return self._own_difference()
+        seen: set[int] = set()
+        waiting: list[tuple[str, Persistable[Any, Any]]] = [("", self)]
+        while waiting:
+            prefix, node = waiting.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            path = node._own_difference()
+            if path is not None:
+                return prefix + path
+            for (role, dependency), (_, identity) in zip(node._dependencies, node._identity.dependencies, strict=True):
+                if dependency._identity is not identity:
+                    return f"{prefix}{role}.params"
+                waiting.append((f"{prefix}{role}.", dependency))
+        return None
+
+    def _own_difference(self) -> str | None:
+        if self.payload_name != self._identity.name:
+            return "payload_name"
+        return self._snapshot.difference(self._params, extend=self._param_encoder)
+
+    # -- copies and looks
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("_payload", "_record", "_used", "_logger", "_identity", "_snapshot", "_left", "_address"):
+            state.pop(name, None)
+        return state | {"key": self.key}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        key = state.pop("key")
+        self.__dict__.update(state)
+        self._used = self._logger = None
+        seconds = self._seconds
+        self._take_identity(self._params)
+        self._seconds = seconds
+        if self.key != key:
+            raise ParamsChangedError(name=self.payload_name, key=key, path="what the pickle holds")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._params!r}, key={self.key})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        upstream = ", ".join(f"{role} {dependency.key}" for role, dependency in self._dependencies) or "none"
+        rows = {
+            "params": repr(self._params),
+            "dependencies": upstream,
+            "key": self.key,
+            "store": repr(self.store),
+            "payload": "not in memory" if self._payload is _NO_PAYLOAD else f"in memory: {type(self._payload).__name__}",
+        }
+        body = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items()
+        )
+        return f"<table><caption>{html.escape(self.payload_name)}</caption>{body}</table>"
+
+
+def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
+    if payload_io is None or isinstance(payload_io, FileIO | str):
+        return payload_io
+    if isinstance(payload_io, type) and issubclass(payload_io, FileIO):
+        return payload_io()
+    raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
+
+
+def _suffix(suffix: str) -> str:
+    if not isinstance(suffix, str) or not re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
+        raise ValueError(f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'")
+    return suffix
+
+
+def _by_role(
+    dependencies: Iterable[Persistable[Any, Any]] | Mapping[str, Persistable[Any, Any]],
+) -> tuple[tuple[str, Persistable[Any, Any]], ...]:
+    if isinstance(dependencies, Mapping):
+        for role in dependencies:
+            if not isinstance(role, str) or not role:
+                raise ValueError(f"dependency role {role!r}: give a str of at least one character")
+        pairs = sorted(dependencies.items())
+    else:
+        if not isinstance(dependencies, Iterable):
+            raise TypeError(
+                f"tracked_persistable_dependencies={dependencies!r}: give an iterable of Persistables, or a mapping"
+            )
+        nodes = list(dependencies)
+        names = [getattr(node, "payload_name", "") for node in nodes]
+        pairs = [
+            (name if names.count(name) == 1 else f"{name}[{names[:index].count(name)}]", node)
+            for index, (name, node) in enumerate(zip(names, nodes, strict=True))
+        ]
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(f"two dependencies have the role {max(names, key=names.count)!r}: give a mapping of roles")
+    for role, node in pairs:
+        if not isinstance(node, Persistable):
+            raise TypeError(f"dependency {role or node!r} is a {type(node).__qualname__}, not a Persistable")
+    return tuple(pairs)

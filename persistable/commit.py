@@ -1,0 +1,301 @@
+"""Committing an artifact so that at every moment the old state or the new one is there, whole.
+
+The FileIO writes to a staged name in the same folder; digests are taken and the bytes flushed; the payload moves to a
+name of its own; the record, written last and moved over its predecessor in one step, makes it the artifact. Whatever
+fails before that step leaves the old artifact as it was and nothing of the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from persistable.address import Address
+from persistable.digest import ALGORITHM, digest_of, digest_of_file
+from persistable.exceptions import FidelityError, ForeignArtifactError, SaveError
+from persistable.io import FileIO
+from persistable.naming import lineage_name, payload_name
+from persistable.provenance import Origin
+from persistable.reading import parse, read
+from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
+from persistable.storage import LocalStorage, remove, sync_folder
+
+if TYPE_CHECKING:
+    from persistable.registry import Choice
+    from persistable.store import ArtifactStore
+
+__all__ = ["Committed", "Draft", "persist", "standing"]
+
+_BESIDE = 4 << 20  # bytes: from here the digest is computed while the file is being flushed
+
+
+class Draft(NamedTuple):
+    """What is known of an artifact before its payload is written.
+
+    Attributes:
+        origin: the class that generated it.
+        identity: the identity document as indented JSON text.
+        untracked_params: JSON data.
+        lineage: content of the lineage file; None without dependencies.
+        provenance: JSON data.
+        suffix: file suffix in place of the format's own; None for that.
+        accept: called with the payload as it comes back, for payloads that can only be read once; raises to refuse.
+    """
+
+    origin: Origin
+    identity: str
+    untracked_params: Mapping[str, Any]
+    lineage: bytes | None
+    provenance: Mapping[str, Any]
+    suffix: str | None
+    accept: Callable[[Any], None] | None
+
+
+class Committed(NamedTuple):
+    """A committed artifact; ``payload`` is the loaded form of one that could only be read once."""
+
+    record: Record
+    file_io: FileIO[Any]
+    payload: Any
+
+
+class _Written(NamedTuple):
+    format: str
+    file_io: FileIO[Any]
+    staged: str
+    suffix: str
+    entry: PayloadEntry
+
+
+def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record | None:
+    """Return the record that a commit would replace; None if there is none, or only a damaged one.
+
+    Raises:
+        ForeignArtifactError: another class wrote it.
+        RecordSchemaError: a newer persistable wrote it.
+    """
+    path = storage.local_path(address.record)
+    try:
+        record = parse(storage.get(address.record), address, path)
+    except (FileNotFoundError, Damage):
+        return None
+    if not origin.accepts(record.provenance):
+        found = str(record.provenance.get("class"))
+        raise ForeignArtifactError(name=address.name, key=address.key, path=path, found=found, asked=origin.path)
+    return record
+
+
+def persist(
+    store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]
+) -> Committed:
+    """Write a payload in the first format that accepts it, and commit the artifact."""
+    storage = store.storage
+    folder = storage.prepare(address.folder)
+    durable = store.durability == "full"
+    with _terminated_cleanly():
+        staged: list[str] = []
+        try:
+            written = _write(storage, address, payload, draft, choices, staged, durable)
+            if draft.accept is not None:
+                payload = read(written.file_io, written.staged, written.entry.metadata)
+                draft.accept(payload)
+            with store.committing(address):
+                record = _publish(storage, address, draft, written, folder, durable)
+        except BaseException:
+            for path in staged:
+                storage.unstage(path)
+            raise
+        store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
+        return Committed(record, written.file_io, payload)
+
+
+def _write(
+    storage: LocalStorage,
+    address: Address,
+    payload: Any,
+    draft: Draft,
+    choices: Iterator[Choice],
+    staged: list[str],
+    durable: bool,
+) -> _Written:
+    """Have the first format that accepts the payload write it to a staged path; digest and flush what it wrote."""
+    declined: list[str] = []
+    for choice in choices:
+        file_io = choice.file_io()
+        suffix = file_io.suffix if draft.suffix is None else draft.suffix
+        path = storage.stage(address.folder, suffix, is_directory=file_io.is_directory)
+        staged.append(path)
+        try:
+            metadata = file_io.save(payload, path) or {}
+        except FidelityError as error:
+            storage.unstage(path)
+            if not choice.by_type:
+                raise
+            declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
+            continue
+        files = _sealed(storage, path, durable, choice.format, file_io)
+        entry = PayloadEntry(
+            format=choice.format,
+            format_version=file_io.format_version,
+            distribution=choice.distribution,
+            type=f"{type(payload).__module__}.{type(payload).__qualname__}",
+            chosen="; ".join([choice.reason, *declined]),
+            metadata=dict(metadata),
+            files=files,
+        )
+        return _Written(choice.format, file_io, path, suffix, entry)
+    raise AssertionError("the last format accepts anything")
+
+
+def _sealed(
+    storage: LocalStorage, path: str, durable: bool, format: str, file_io: FileIO[Any]  # noqa: A002 - DESIGN's word
+) -> list[PayloadFile]:
+    """Return the staged files with sizes and digests, all flushed if asked; paths start at the staged one."""
+    if not file_io.is_directory:
+        return [PayloadFile("", *_sealed_file(storage, path, durable, format, file_io))]
+    found: list[PayloadFile] = []
+    for current, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = f"{current}/{name}"
+            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, durable, format, file_io)))
+        if durable:
+            sync_folder(current)
+    if not found:
+        raise _unsaved(path, "it wrote no file into the folder it was given", format, file_io)
+    return found
+
+
+def _sealed_file(
+    storage: LocalStorage, path: str, durable: bool, format: str, file_io: FileIO[Any]  # noqa: A002
+) -> tuple[int, str]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        raise _unsaved(path, "it wrote no file at the path it was given", format, file_io) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _unsaved(path, "it wrote something that is no regular file", format, file_io)
+        loose = status.st_mode & 0o022 & ~storage.file_mode
+        if loose:  # the umask let others write what the default trust then would not read
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~loose)
+        if not durable:
+            return status.st_size, digest_of_file(descriptor, status.st_size)
+        if status.st_size < _BESIDE:
+            digest = digest_of_file(descriptor, status.st_size)
+            os.fsync(descriptor)
+            return status.st_size, digest
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1, "persistable-flush") as pool:
+            flushed = pool.submit(os.fsync, descriptor)
+            digest = digest_of_file(descriptor, status.st_size)
+            flushed.result()
+        return status.st_size, digest
+    finally:
+        os.close(descriptor)
+
+
+def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveError:  # noqa: A002
+    return SaveError(
+        format=format,
+        payload_type="its payload",
+        filepath=path,
+        file_io=type(file_io).__qualname__,
+        cause=ValueError(reason),
+    )
+
+
+def _publish(
+    storage: LocalStorage, address: Address, draft: Draft, written: _Written, folder: str, durable: bool
+) -> Record:
+    """Move payload, lineage and record into place, the record last; delete what they supersede."""
+    old = standing(storage, address, draft.origin)
+    main = payload_name(address.key, written.suffix)
+    while old is not None and old.main_path == main:
+        main = payload_name(address.key, written.suffix)
+    entry = written.entry._replace(files=[file._replace(path=main + file.path) for file in written.entry.files])
+    raw = render(
+        key=address.key,
+        identity=draft.identity,
+        untracked_params=draft.untracked_params,
+        lineage=None if draft.lineage is None else digest_of(draft.lineage),
+        payload=entry,
+        provenance=draft.provenance,
+        algorithm=ALGORITHM,
+    )
+    record = Record.parse(raw, address.key)
+    published = [f"{address.folder}/{main}"]
+    try:
+        storage.publish(written.staged, published[0])
+        if draft.lineage is not None:
+            lineage = f"{address.folder}/{lineage_name(address.key)}"
+            if not _holds(storage, lineage, draft.lineage):
+                if old is None:
+                    published.append(lineage)
+                storage.put(lineage, draft.lineage, durable=durable)
+        if durable:
+            sync_folder(folder)
+        storage.put(address.record, raw, durable=durable)
+    except BaseException:
+        # the error may have come after the record was in place: then the artifact is committed, and stays
+        if not _names(storage, address, main):
+            for name in published:
+                with contextlib.suppress(OSError):
+                    storage.delete(name)
+        raise
+    if old is not None and storage.capabilities.open_files_survive_deletion:
+        with contextlib.suppress(OSError):  # what cannot be deleted now is swept later
+            remove(f"{folder}/{old.main_path}")
+    return record
+
+
+def _holds(storage: LocalStorage, name: str, content: bytes) -> bool:
+    """Whether an object is there with this content; a lineage is the same for every commit of its key."""
+    try:
+        return storage.get(name) == content
+    except OSError:
+        return False
+
+
+def _names(storage: LocalStorage, address: Address, main: str) -> bool:
+    try:
+        return Record.parse(storage.get(address.record), address.key).main_path == main
+    except Exception:  # noqa: BLE001 - whatever it is, it is not our record
+        return False
+
+
+class _Terminated(BaseException):
+    """Unwind a commit after SIGTERM."""
+
+
+@contextlib.contextmanager
+def _terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM, where it would just kill, first remove what is staged, and then kill as it would have.
+
+    A handler that the application has installed is left alone: its exception unwinds the commit like any other.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    received = False
+
+    def handle(*_: object) -> None:
+        nonlocal received
+        received = True
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if received:
+            os.kill(os.getpid(), signal.SIGTERM)
+

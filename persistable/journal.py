@@ -1,0 +1,32 @@
+"""log.txt: one line for whatever was generated, persisted or quarantined in a folder; hits leave none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from persistable.naming import LOG
+
+__all__ = ["note"]
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe or a link in its place is not written to
+    _APPEND |= getattr(os, _flag, 0)
+
+
+def note(folder: str, event: str, name: str, key: str, detail: str = "", *, mode: int = 0o644) -> None:
+    """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
+    now = time.time()
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+    line = f"{stamp} {event} {_escaped(name)} {key} {_escaped(detail)}".rstrip() + f" pid={os.getpid()}\n"
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
+        try:
+            os.write(descriptor, line.encode("ascii"))
+        finally:
+            os.close(descriptor)
+
+
+def _escaped(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

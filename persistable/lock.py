@@ -1,0 +1,197 @@
+"""A lock per key, between processes and threads of machines that share a folder.
+
+On Linux: one ``.lock`` file per folder with open-file-description locks on one byte per key and purpose. Such a lock
+excludes threads as well as processes, ends with its owner however that dies, costs some 5 µs and leaves nothing to
+unlink. Elsewhere: the filelock library, with a lock file per key. Locks only save duplicate work; what is on disk stays
+right without them, so a file system that has none is met with a note in the log, not with an error.
+
+Source: fcntl_locking(2), "Open file description locks".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+import sys
+import time
+from collections.abc import Callable
+
+from persistable.logging import LOGGER
+from persistable.naming import LOCK
+
+__all__ = ["COMMIT", "GENERATE", "Lock", "acquire"]
+
+GENERATE, COMMIT = 0, 1  # purposes: a long lock while a payload is computed, a short one while it is committed
+
+PATIENCE = 5.0  # seconds of waiting before the owner is named
+_SHORTEST, _LONGEST, _PATIENT = 0.0005, 0.01, 0.05  # seconds between two looks: at first, soon, after PATIENCE
+
+_CONTENDED = {errno.EAGAIN, errno.EACCES}
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+_SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the message to those who wait
+
+try:
+    import fcntl
+
+    _SETLK: int | None = fcntl.F_OFD_SETLK if sys.maxsize > 2**32 else None
+except (ImportError, AttributeError):  # neither Windows nor macOS has them
+    _SETLK = None
+
+_held: set[Lock] = set()
+
+
+class Lock:
+    """A lock that is held until ``release``; also a context manager."""
+
+    __slots__ = ("_close",)
+
+    def __init__(self, close: Callable[[bool], None] | None) -> None:
+        self._close = close
+        if close is not None:
+            _held.add(self)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether others are really kept out: not on a file system without locks, nor after the release."""
+        return self._close is not None
+
+    def release(self, *, forked: bool = False) -> None:
+        """Let the next one in; a forked child only drops its copy."""
+        close, self._close = self._close, None
+        _held.discard(self)
+        if close is not None:
+            close(forked)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _drop_inherited() -> None:
+    """Close what a forked child inherited: the parent alone holds its locks, and frees them with its own death."""
+    for lock in list(_held):
+        lock.release(forked=True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_inherited)
+
+
+def acquire(
+    folder: str,
+    key: str,
+    purpose: int,
+    *,
+    mode: int = 0o644,
+    timeout: float | None = None,
+    on_wait: Callable[[str | None], None] | None = None,
+) -> Lock:
+    """Wait for the lock of a key in an existing folder, and take it.
+
+    ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s.
+
+    Raises:
+        TimeoutError: it was not free within ``timeout`` seconds.
+        OSError: the lock file cannot be opened (EACCES, EROFS …).
+    """
+    attempt = _by_range(folder, key, purpose, mode) if _SETLK is not None else _by_filelock(folder, key, purpose, mode)
+    started, pause, told = time.monotonic(), _SHORTEST, on_wait is None
+    while True:
+        lock = attempt()
+        if lock is not None:
+            return lock
+        waited = time.monotonic() - started
+        if timeout is not None and waited >= timeout:
+            raise TimeoutError(errno.ETIMEDOUT, f"lock of {key} not free within {timeout:g} s", folder)
+        if waited >= PATIENCE and not told and on_wait is not None:
+            told = True
+            on_wait(owner(folder, key))
+        longest = _PATIENT if waited >= PATIENCE else _LONGEST
+        time.sleep(pause if timeout is None else max(0.0, min(pause, timeout - waited)))
+        pause = min(pause * 2, longest)
+
+
+def owner(folder: str, key: str) -> str | None:
+    """Return ``pid@host`` of whoever generates a key at the moment, as far as it is known."""
+    with contextlib.suppress(OSError), open(f"{folder}/{LOCK}", "rb") as file:
+        file.seek(_slot(key))
+        found, _, who = file.read(_SLOT_SIZE).partition(b" ")
+        if found == key.encode():
+            return who.partition(b"\n")[0].decode("utf-8", "replace") or None
+    return None
+
+
+def _slot(key: str) -> int:
+    return int(key[-8:], 16) % _SLOTS * _SLOT_SIZE
+
+
+def _unsupported(folder: str, error: OSError) -> Lock:
+    LOGGER.warning("%s has no locks (%s): work may be done twice there, never wrongly", folder, error.strerror)
+    return Lock(None)
+
+
+def _by_range(folder: str, key: str, purpose: int, mode: int) -> Callable[[], Lock | None]:
+    offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
+    setlk = _SETLK or 0
+
+    def region(kind: int) -> bytes:
+        return struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+
+    def attempt() -> Lock | None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(f"{folder}/{LOCK}", flags, mode)
+        try:
+            fcntl.fcntl(descriptor, setlk, region(fcntl.F_WRLCK))
+            if os.fstat(descriptor).st_nlink == 0:  # the folder was cleared meanwhile: lock the file that is there now
+                os.close(descriptor)
+                return attempt()
+            if purpose == GENERATE:
+                who = f"{key} {os.getpid()}@{os.uname().nodename}"[: _SLOT_SIZE - 1].encode()
+                os.pwrite(descriptor, who.ljust(_SLOT_SIZE - 1) + b"\n", _slot(key))
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in _CONTENDED:
+                return None
+            if error.errno in _UNSUPPORTED:
+                return _unsupported(folder, error)
+            raise
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+        def close(forked: bool) -> None:
+            # unlocked before it is closed: a child forked at an unlucky moment may share the open file
+            if not forked:
+                with contextlib.suppress(OSError):
+                    fcntl.fcntl(descriptor, setlk, region(fcntl.F_UNLCK))
+            os.close(descriptor)
+
+        return Lock(close)
+
+    return attempt
+
+
+def _by_filelock(folder: str, key: str, purpose: int, mode: int) -> Callable[[], Lock | None]:
+    import filelock
+
+    library = filelock.FileLock(f"{folder}/{LOCK}-{key}-{purpose}", mode=mode, thread_local=False)
+
+    def attempt() -> Lock | None:
+        try:
+            library.acquire(timeout=0)
+        except filelock.Timeout:
+            return None
+        except NotImplementedError:
+            return _unsupported(folder, OSError(errno.ENOTSUP, "not supported"))
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return _unsupported(folder, error)
+            raise
+        return Lock(lambda forked: None if forked else library.release(force=True))
+
+    return attempt

@@ -1,0 +1,95 @@
+"""Names on disk: the folder of a payload name, and the files of a key in it. Pure functions."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import unicodedata
+
+__all__ = ["LOCK", "LOG", "QUARANTINE", "STAGED", "lineage_name", "payload_name", "record_name", "slug", "staged_name"]
+
+LOG = "log.txt"
+LOCK = ".lock"
+QUARANTINE = "quarantine"
+STAGED = ".tmp-"
+
+_LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
+_UNSAFE = re.compile(r"[^a-z0-9_]")
+_RECORD = re.compile(r"[0-9a-f]{32}\.json")
+_PAYLOAD = re.compile(r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?")
+# names that Windows keeps for devices, and those that stand beside artifacts
+_RESERVED = frozenset({"con", "prn", "aux", "nul", "log", QUARANTINE}) | {
+    f"{device}{number}" for device in ("com", "lpt") for number in range(10)
+}
+
+
+@functools.lru_cache(maxsize=4096)
+def slug(name: str) -> str:
+    """Return the folder name of a payload name: ASCII, lower case, at most 89 bytes, distinct for distinct names.
+
+    A name that had to be changed gets 8 hex characters of its SHA-256, so that case twins, Unicode twins and names
+    that differ beyond the 80th byte do not meet (and if two ever did, their keys would still differ).
+
+    Raises:
+        ValueError: the name is not a str, is empty, or has a NUL or a surrogate.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"payload_name {name!r} is a {type(name).__qualname__}: give a str")  # noqa: TRY004 - as promised
+    if not name:
+        raise ValueError("payload_name is empty: give at least one character")
+    if "\0" in name:
+        raise ValueError(f"payload_name {name!r} has a NUL character: leave it out")
+    try:
+        digest = hashlib.sha256(name.encode()).hexdigest()
+    except UnicodeEncodeError:
+        raise ValueError(f"payload_name {name!r} has a lone surrogate: leave it out") from None
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = _UNSAFE.sub("_", plain)[:_LONGEST]
+    return plain if plain == name and plain not in _RESERVED else f"{plain}-{digest[:8]}"
+
+
+def record_name(key: str) -> str:
+    """Return the file name of the record of a key."""
+    return f"{key}.json"
+
+
+def lineage_name(key: str) -> str:
+    """Return the file name of the lineage of a key."""
+    return f"{key}.lineage.json"
+
+
+def payload_name(key: str, suffix: str) -> str:
+    """Return a new, unique name for a payload of a key."""
+    return f"{key}-{os.urandom(4).hex()}{suffix}"
+
+
+def key_of_record(name: str) -> str | None:
+    """Return the key whose record has this file name, or None if it is no record."""
+    return name[:32] if _RECORD.fullmatch(name) else None
+
+
+def key_of_payload(name: str) -> str | None:
+    """Return the key whose payload may have this file name, or None if it cannot be a payload."""
+    match = _PAYLOAD.fullmatch(name)
+    return match[1] if match else None
+
+
+@functools.lru_cache(maxsize=1)
+def host() -> str:
+    """Return 8 hex characters that stand for this machine in the names of staged files."""
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8] if hasattr(os, "uname") else "00000000"
+
+
+def staged_name(suffix: str) -> str:
+    """Return a new name for a file that is being written: host, process and chance, then the suffix of the format."""
+    return f"{STAGED}{host()}-{os.getpid()}-{os.urandom(4).hex()}{suffix}"
+
+
+def staged_by(name: str) -> tuple[str, int] | None:
+    """Return host and process id of a staged file's writer, or None if the name is not one of ours."""
+    parts = name.removeprefix(STAGED).split("-", 2)
+    if not name.startswith(STAGED) or len(parts) != 3 or not parts[1].isdigit():
+        return None
+    return parts[0], int(parts[1])

@@ -1,0 +1,142 @@
+"""Where an artifact came from: the class that generated it, the digest of its code, the environment.
+
+The import path of a class is not in the key, so moving a module recomputes nothing. Two different classes that share
+a payload name and params are told apart on load by path and code instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from persistable.version import __version__
+
+__all__ = ["Origin", "class_path", "code_digest", "environment", "payload_versions", "timestamp"]
+
+_digests: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
+
+
+def class_path(cls: type) -> str:
+    """Return ``module:qualname``."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def timestamp() -> str:
+    """Return the time of day in UTC, ISO 8601 to the millisecond."""
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+
+
+class Origin:
+    """The class that asks for an artifact, and what it takes for its own.
+
+    ``root`` is the library's base class: bodies of classes above it are no user code. ``formerly`` lists the import
+    paths under which the class used to write.
+    """
+
+    __slots__ = ("_root", "cls", "formerly")
+
+    def __init__(self, cls: type, root: type, formerly: tuple[str, ...]) -> None:
+        self.cls, self._root, self.formerly = cls, root, formerly
+
+    @property
+    def path(self) -> str:
+        """The class's import path."""
+        return class_path(self.cls)
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the class's code; None where the source cannot be read."""
+        return code_digest(self.cls, self._root)
+
+    def accepts(self, provenance: Mapping[str, Any]) -> bool:
+        """Whether an artifact of this provenance is this class's own."""
+        found, asked = str(provenance.get("class")), self.path
+        if found == asked or found in self.formerly:
+            return True
+        module, _, name = found.partition(":")
+        if "__main__" in (module, self.cls.__module__) and name == self.cls.__qualname__:
+            return True
+        code = provenance.get("code")
+        return code is not None and code == self.digest
+
+
+def code_digest(cls: type, root: type) -> str | None:
+    """Return a digest of the code of every user-defined class body in the MRO below ``root``.
+
+    Comments, layout and docstrings do not count; it is the same under every version of Python. None if a source
+    cannot be found, as in an interactive session.
+    """
+    if cls not in _digests:
+        _digests[cls] = _code_digest(cls, root)
+    return _digests[cls]
+
+
+def _code_digest(cls: type, root: type) -> str | None:
+    import ast
+    import inspect
+    import textwrap
+
+    state = hashlib.sha256()
+    for base in cls.__mro__:
+        if not issubclass(base, root) or base is root:
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        except (OSError, TypeError, SyntaxError, ValueError):
+            return None
+        for part in _normalised(tree):
+            state.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return f"sha256:{state.hexdigest()[:32]}"
+
+
+def _normalised(node: object) -> Iterator[str]:
+    """Yield a syntax tree as text, without docstrings and without fields that are empty, which versions add and drop."""
+    import ast
+
+    if isinstance(node, ast.AST):
+        yield type(node).__name__
+        for name, value in ast.iter_fields(node):
+            if value is None or value == []:
+                continue
+            if name == "body" and isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                value = [part for index, part in enumerate(value) if index or not _is_docstring(part)]
+            yield name
+            yield from _normalised(value)
+        yield "."
+    elif isinstance(node, list):
+        for item in node:
+            yield from _normalised(item)
+    else:
+        yield f"{type(node).__name__} {node!r}"
+
+
+def _is_docstring(node: Any) -> bool:
+    import ast
+
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@functools.lru_cache(maxsize=1)
+def environment() -> dict[str, str]:
+    """Describe interpreter, platform and library."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    system = os.uname() if hasattr(os, "uname") else None
+    return {
+        "python": f"{sys.implementation.name} {version}",
+        "platform": f"{system.sysname} {system.release} {system.machine}" if system else sys.platform,
+        "persistable": __version__,
+    }
+
+
+def payload_versions(payload: object) -> dict[str, str]:
+    """Return the version of the library that the payload's type comes from, where it says one."""
+    library = type(payload).__module__.partition(".")[0]
+    version = getattr(sys.modules.get(library), "__version__", None)
+    return {library: version} if isinstance(version, str) and library != "persistable" else {}

@@ -1,0 +1,323 @@
+"""What a load can find: the artifact, nothing, or damage; anything else is an error of its own.
+
+The order is what makes it safe: record judged by its own digest, then the class that wrote it, then trust (before the
+format is imported), then size and digest of the payload, and only then the FileIO. Before anything is called damaged
+the record is read again: a writer may have replaced it meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from persistable.address import Address
+from persistable.digest import digest_of, digest_of_file
+from persistable.exceptions import (
+    CorruptArtifactError,
+    ForeignArtifactError,
+    MissingArtifactError,
+    RecordSchemaError,
+    UntrustedArtifactError,
+)
+from persistable.io import BufferLoader, FileIO
+from persistable.naming import lineage_name, record_name
+from persistable.provenance import Origin
+from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
+from persistable.storage import Folder, read_all
+
+if TYPE_CHECKING:
+    from persistable.registry import Choice
+    from persistable.store import ArtifactStore
+
+__all__ = ["Damaged", "Loaded", "Missing", "Outcome", "find", "lineage", "look", "parse", "read", "verify_payload"]
+
+_SMALL = 1 << 20  # bytes: up to here a payload is read at once, above it is mapped
+_CONCURRENT = 8 << 20  # bytes: from here a data-only payload is parsed while its digest is computed
+_LOOKS = 100  # how often a record may change under a reader before it gives up
+
+
+class Loaded(NamedTuple):
+    """An artifact and its payload."""
+
+    payload: Any
+    record: Record
+    file_io: FileIO[Any]
+
+
+class Missing(NamedTuple):
+    """Nothing is stored. ``path`` is where the record would be."""
+
+    path: str
+
+
+class Damaged(NamedTuple):
+    """A damaged artifact: the file, what is wrong with it, the bytes of the record that was judged."""
+
+    path: str
+    reason: str
+    raw: bytes
+
+    def error(self, address: Address) -> CorruptArtifactError:
+        """Return the error that says so."""
+        return CorruptArtifactError(name=address.name, key=address.key, path=self.path, reason=self.reason)
+
+
+Outcome = Loaded | Missing | Damaged
+
+
+def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
+    """Look for an artifact and load it.
+
+    Raises:
+        ForeignArtifactError, RecordSchemaError, UntrustedArtifactError, FormatError: as they say.
+        OSError: the storage's own error, never taken for a miss.
+        Exception: whatever the format or the payload's own code raises on undamaged bytes.
+    """
+    judged: Damaged | None = None
+    for _ in range(_LOOKS):
+        outcome = _look_once(store, address, origin, injected)
+        if not isinstance(outcome, Damaged) or (judged is not None and judged.raw == outcome.raw):
+            return outcome
+        judged = outcome
+    assert judged is not None
+    return judged
+
+
+def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
+    storage = store.storage
+    try:
+        folder = storage.enter(address.folder)
+    except FileNotFoundError:
+        return Missing(storage.local_path(address.record))
+    with folder:
+        name = record_name(address.key)
+        try:
+            raw, status = folder.read(name)
+        except FileNotFoundError:
+            return Missing(f"{folder.path}/{name}")
+        try:
+            record = parse(raw, address, f"{folder.path}/{name}")
+            if not origin.accepts(record.document["provenance"]):
+                raise ForeignArtifactError(
+                    name=address.name,
+                    key=address.key,
+                    path=f"{folder.path}/{name}",
+                    found=str(record.document["provenance"].get("class")),
+                    asked=origin.path,
+                )
+            choice = store.registry.for_loading(record.format, injected)
+            if choice.executes_code:
+                folder.evidence.append((f"{folder.path}/{name}", status))
+                judge(store, address, folder, choice)
+            return _load(store, address, folder, record, choice)
+        except Damage as damage:
+            return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
+
+
+def parse(raw: bytes, address: Address, path: str) -> Record:
+    """Read a record. Raises Damage, or RecordSchemaError if a newer persistable wrote it."""
+    try:
+        return Record.parse(raw, address.key)
+    except UnknownSchema as unknown:
+        raise RecordSchemaError(
+            name=address.name, key=address.key, path=path, found=unknown.found, supported=SCHEMA
+        ) from None
+
+
+def judge(store: ArtifactStore, address: Address, folder: Folder, choice: Choice) -> None:
+    """Let the store's trust decide whether code may run. Raises UntrustedArtifactError."""
+    objection = store.trust.objection(folder.evidence)
+    if objection is not None:
+        path, reason = objection
+        raise UntrustedArtifactError(
+            name=address.name, key=address.key, path=path, reason=reason, format=choice.format
+        )
+
+
+def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> Loaded:
+    path = f"{folder.path}/{record.main_path}"
+    single = len(record.files) == 1 and "/" not in record.files[0].path
+    if not single:
+        _check_folder(store, address, folder, record, choice)
+        file_io = choice.file_io()
+        return Loaded(read(file_io, path, record.document["payload"]["metadata"]), record, file_io)
+    file = record.files[0]
+    descriptor, _ = _open(store, address, folder, file, choice)
+    try:
+        file_io = choice.file_io()
+        verify = store.verify
+        if isinstance(file_io, BufferLoader) and not file_io.memory_mapped:
+            content = _content(descriptor, file.bytes)
+            if verify == "full":
+                _compare(digest_of(content, _algorithm(file)), file, path)
+            try:
+                return Loaded(file_io.load_buffer(content), record, file_io)
+            except Exception:
+                _blame_damage(descriptor, file, path, verified=verify == "full")
+                raise
+        payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
+        return Loaded(payload, record, file_io)
+    finally:
+        os.close(descriptor)
+
+
+def _read_verified(
+    store: ArtifactStore,
+    descriptor: int,
+    file: PayloadFile,
+    path: str,
+    record: Record,
+    choice: Choice,
+    file_io: FileIO[Any],
+) -> Any:
+    """Have a FileIO read a path whose file is open as ``descriptor``, and withhold the payload until it is verified."""
+    if store.verify != "full" or (file_io.memory_mapped and not store.verifies_mappings):
+        try:
+            return read(file_io, path, record.document["payload"]["metadata"])
+        except Exception:
+            _blame_damage(descriptor, file, path, verified=False)
+            raise
+    if choice.executes_code or file.bytes < _CONCURRENT or (os.cpu_count() or 1) == 1:
+        _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
+        return read(file_io, path, record.document["payload"]["metadata"])
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "persistable-digest") as pool:
+        digest = pool.submit(digest_of_file, descriptor, file.bytes, _algorithm(file))
+        try:
+            payload = read(file_io, path, record.document["payload"]["metadata"])
+        except Exception:
+            _compare(digest.result(), file, path)
+            raise
+        _compare(digest.result(), file, path)
+        return payload
+
+
+def read(file_io: FileIO[Any], path: str, metadata: Mapping[str, Any]) -> Any:
+    """Have a FileIO load a path, with its metadata if it needs them."""
+    return file_io.load(path, metadata=metadata) if file_io.needs_metadata else file_io.load(path)
+
+
+def _open(
+    store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, choice: Choice
+) -> tuple[int, os.stat_result]:
+    """Open the file of a payload, trusted and of the right size. Raises Damage, UntrustedArtifactError, OSError."""
+    path = f"{folder.path}/{file.path}"
+    try:
+        descriptor, status = folder.open(file.path)
+    except FileNotFoundError:
+        raise Damage("is missing", path) from None
+    try:
+        if choice.executes_code:
+            folder.evidence.append((path, status))
+            judge(store, address, folder, choice)
+        if not stat.S_ISREG(status.st_mode):
+            raise Damage("is not a regular file", path)
+        if status.st_size != file.bytes and store.verify != "off":
+            raise Damage(f"has {status.st_size} bytes instead of {file.bytes}", path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
+
+
+def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> None:
+    """Verify a payload of several files: all that are listed, and none besides."""
+    root = f"{folder.path}/{record.main_path}"
+    if not os.path.isdir(root) or os.path.islink(root):
+        raise Damage("is missing", root)
+    listed = {file.path for file in record.files}
+    for current, folders, names in os.walk(root):
+        if choice.executes_code:
+            folder.evidence.append((current, os.lstat(current)))
+        for name in names + [entry for entry in folders if os.path.islink(f"{current}/{entry}")]:
+            path = f"{current}/{name}"
+            if path[len(folder.path) + 1 :] not in listed:
+                raise Damage("is not listed in the record", path)
+    for file in record.files:
+        descriptor, _ = _open(store, address, folder, file, choice)
+        try:
+            if store.verify == "full":
+                path = f"{folder.path}/{file.path}"
+                _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
+        finally:
+            os.close(descriptor)
+
+
+def verify_payload(folder: Folder, record: Record) -> None:
+    """Compare all files of a payload with its record, whatever their format. Raises Damage."""
+    for file in record.files:
+        path = f"{folder.path}/{file.path}"
+        try:
+            descriptor, status = folder.open(file.path)
+        except FileNotFoundError:
+            raise Damage("is missing", path) from None
+        try:
+            if status.st_size != file.bytes:
+                raise Damage(f"has {status.st_size} bytes instead of {file.bytes}", path)
+            _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
+        finally:
+            os.close(descriptor)
+
+
+def _content(descriptor: int, size: int) -> Any:
+    if size <= _SMALL:
+        return read_all(descriptor, size)
+    import mmap
+
+    return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+
+
+def _algorithm(file: PayloadFile) -> str:
+    return file.digest.partition(":")[0]
+
+
+def _compare(found: str, file: PayloadFile, path: str) -> None:
+    if found != file.digest:
+        raise Damage(f"has the digest {found} instead of {file.digest}", path)
+
+
+def _blame_damage(descriptor: int, file: PayloadFile, path: str, *, verified: bool) -> None:
+    """After a parser failed on bytes nobody has verified: raise Damage if they are not those that were written."""
+    if not verified:
+        status = os.fstat(descriptor)
+        if status.st_size != file.bytes:
+            raise Damage(f"has {status.st_size} bytes instead of {file.bytes}", path)
+        _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
+
+
+def find(store: ArtifactStore, address: Address) -> Record | None:
+    """Read a record without its payload; see ``ArtifactStore.find``."""
+    path = store.storage.local_path(address.record)
+    try:
+        raw = store.storage.get(address.record)
+    except FileNotFoundError:
+        return None
+    try:
+        return parse(raw, address, path)
+    except Damage as damage:
+        raise Damaged(path, damage.reason, raw).error(address) from None
+
+
+def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]:
+    """Read the lineage of an artifact; see ``ArtifactStore.lineage``."""
+    record = find(store, address)
+    if record is None:
+        raise MissingArtifactError(
+            name=address.name, key=address.key, path=store.storage.local_path(address.record)
+        )
+    if record.lineage is None:
+        return {}
+    name = f"{address.folder}/{lineage_name(address.key)}"
+    path = store.storage.local_path(name)
+    try:
+        raw = store.storage.get(name)
+    except FileNotFoundError:
+        raise Damaged(path, "is missing", b"").error(address) from None
+    if digest_of(raw, record.lineage.partition(":")[0]) != record.lineage:
+        raise Damaged(path, "does not have the digest that the record names", raw).error(address)
+    nodes: dict[str, dict[str, Any]] = json.loads(raw)
+    return nodes

@@ -1,0 +1,361 @@
+"""Where bytes live: the Storage interface, and the local folder.
+
+Object names are ``folder/file`` below the storage's root, with ``/``. A folder of the local storage is entered through
+descriptors: what is judged by its owner and mode is what is then read, and no symbolic link below the root is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from persistable import lock
+from persistable.exceptions import StorageError
+from persistable.naming import STAGED, staged_name
+
+__all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_READ = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
+_HAS_DIR_FD = os.open in os.supports_dir_fd
+
+
+class Capabilities(NamedTuple):
+    """What a storage can promise.
+
+    Attributes:
+        atomic_replace: ``put`` over an existing object is seen as the old or the new one.
+        create_exclusive: an object can be created on condition that there is none.
+        lock: generation can be made once-only.
+        local_path: objects are files that a FileIO can read and write in place.
+        open_files_survive_deletion: a reader keeps what it has opened when the object is deleted.
+    """
+
+    atomic_replace: bool
+    create_exclusive: bool
+    lock: bool
+    local_path: bool
+    open_files_survive_deletion: bool
+
+
+class Entry(NamedTuple):
+    """An object: its name, its size in bytes, when it was last modified (seconds since the epoch)."""
+
+    name: str
+    bytes: int
+    modified: float
+
+
+class Storage(ABC):
+    """Keep named objects of bytes. Errors are OSErrors; an object that is not there is a FileNotFoundError."""
+
+    url: str
+    capabilities: Capabilities
+
+    @abstractmethod
+    def get(self, name: str) -> bytes:
+        """Return the whole content of an object."""
+
+    @abstractmethod
+    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Create or replace an object; readers see the old content or the new one, never a part."""
+
+    @abstractmethod
+    def stat(self, name: str) -> Entry:
+        """Describe an object."""
+
+    @abstractmethod
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        """Yield the objects below a folder in no order, lazily; nothing if there is no such folder."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Delete an object, or a folder with all that is in it; one that is not there is no error."""
+
+
+class Folder:
+    """An open folder of a local storage; a context manager.
+
+    Attributes:
+        path: its path.
+        evidence: path and status of the root and of the folder, for the trust gate.
+    """
+
+    __slots__ = ("_descriptors", "evidence", "path")
+
+    def __init__(self, root: str, name: str) -> None:
+        self.path = f"{root}/{name}"
+        descriptors: list[int] = []
+        self._descriptors = descriptors
+        try:
+            if _HAS_DIR_FD:
+                descriptors.append(os.open(root, _FOLDER))
+                descriptors.append(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=descriptors[0]))
+                statuses = os.fstat(descriptors[0]), os.fstat(descriptors[1])
+            else:
+                statuses = os.stat(root), os.lstat(self.path)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                error.filename = self.path if len(descriptors) == 1 else root
+                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
+                    raise _link(self.path) from None
+            raise
+        self.evidence = [(root, statuses[0]), (self.path, statuses[1])]
+
+    def open(self, name: str) -> tuple[int, os.stat_result]:
+        """Open a regular file in the folder for reading; return its descriptor and status.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            StorageError: it is a symbolic link.
+            OSError: as the system says it.
+        """
+        try:
+            if _HAS_DIR_FD:
+                descriptor = os.open(name, _READ, dir_fd=self._descriptors[1])
+            else:
+                descriptor = os.open(f"{self.path}/{name}", _READ)
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            if error.errno == errno.ELOOP:
+                raise _link(error.filename) from None
+            raise
+        return descriptor, os.fstat(descriptor)
+
+    def read(self, name: str) -> tuple[bytes, os.stat_result]:
+        """Return content and status of a file."""
+        descriptor, status = self.open(name)
+        try:
+            return read_all(descriptor, status.st_size), status
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _link(path: str) -> StorageError:
+    error = StorageError(
+        f"{path} is a symbolic link, and none is followed inside a store: put the file itself there",
+        url=path,
+        operation="open",
+    )
+    error.errno, error.filename = errno.ELOOP, path
+    return error
+
+
+def read_all(descriptor: int, size: int) -> bytes:
+    """Read an open file to its end; ``size`` is what is expected."""
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]
+    while parts[-1]:
+        parts.append(os.read(descriptor, 1 << 20))
+    return b"".join(parts)
+
+
+class LocalStorage(Storage):
+    """A folder of the local file system (or of one that is mounted).
+
+    ``private`` keeps the group and others from writing whatever is created, whatever the umask says, because the
+    default trust would refuse to read it back.
+    """
+
+    capabilities = Capabilities(
+        atomic_replace=True,
+        create_exclusive=True,
+        lock=True,
+        local_path=True,
+        open_files_survive_deletion=os.name == "posix",
+    )
+
+    def __init__(self, root: str, *, private: bool = True) -> None:
+        self.root = root
+        self.url = f"file://{root}"
+        self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
+
+    # -- the Storage interface
+
+    def get(self, name: str) -> bytes:
+        folder, _, file = name.rpartition("/")
+        with self.enter(folder) as entered:
+            return entered.read(file)[0]
+
+    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        folder = os.path.dirname(self.local_path(name))
+        staged = f"{folder}/{staged_name('')}"
+        try:
+            try:
+                descriptor = os.open(staged, _CREATE, self.file_mode)
+            except FileNotFoundError:
+                os.makedirs(folder, self.folder_mode, exist_ok=True)
+                descriptor = os.open(staged, _CREATE, self.file_mode)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(staged, self.local_path(name))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(staged)
+            raise
+        if durable:
+            sync_folder(folder)
+
+    def stat(self, name: str) -> Entry:
+        status = os.lstat(self.local_path(name))
+        return Entry(name, status.st_size, status.st_mtime)
+
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        waiting = [folder]
+        while waiting:
+            current = waiting.pop()
+            try:
+                found = os.scandir(self.local_path(current) if current else self.root)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            with found:
+                for entry in found:
+                    name = f"{current}/{entry.name}" if current else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(name)
+                        continue
+                    with contextlib.suppress(FileNotFoundError):  # deleted between listing and looking
+                        status = entry.stat(follow_symlinks=False)
+                        yield Entry(name, status.st_size, status.st_mtime)
+
+    def delete(self, name: str) -> None:
+        remove(self.local_path(name))
+
+    # -- what only a local folder can do
+
+    def local_path(self, name: str) -> str:
+        """Return the path of an object."""
+        return f"{self.root}/{name}"
+
+    def enter(self, folder: str) -> Folder:
+        """Open a folder. Raises FileNotFoundError if it, or the root, is not there."""
+        return Folder(self.root, folder)
+
+    def prepare(self, folder: str) -> str:
+        """Make a folder and prove that it can be written to; return its path.
+
+        Raises:
+            PermissionError: no write permission there (EACCES), or a file system mounted read-only (EROFS).
+        """
+        path = self.local_path(folder)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            try:
+                os.makedirs(path, self.folder_mode, exist_ok=True)
+                status = os.lstat(path)
+            except OSError as error:
+                raise _unwritable(error, path) from error
+        if stat.S_ISLNK(status.st_mode):
+            raise _link(path)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        if not os.access(path, os.W_OK | os.X_OK):
+            code = errno.EROFS if _read_only(path) else errno.EACCES
+            raise _unwritable(OSError(code, os.strerror(code), path), path)
+        return path
+
+    def lock(
+        self, folder: str, key: str, purpose: int, *, timeout: float | None, on_wait: Callable[[str | None], None] | None
+    ) -> lock.Lock:
+        """Wait for the lock of a key in a folder. Raises TimeoutError after ``timeout`` seconds."""
+        path = self.prepare(folder)
+        try:
+            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+        except FileNotFoundError:  # the folder was cleared between the two
+            path = self.prepare(folder)
+            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+        except PermissionError:
+            # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
+            lock.LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, lock.LOCK)
+            return lock.Lock(None)
+
+    def stage(self, folder: str, suffix: str, *, is_directory: bool) -> str:
+        """Return a private path in the folder to write a payload to: a free one, or an empty folder."""
+        path = f"{self.local_path(folder)}/{staged_name(suffix)}"
+        if is_directory:
+            os.mkdir(path, self.folder_mode)
+        return path
+
+    def publish(self, staged: str, name: str) -> None:
+        """Move a staged payload to its final name in the same folder."""
+        os.rename(staged, self.local_path(name))
+
+    def unstage(self, staged: str) -> None:
+        """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
+        folder, stem = os.path.split(staged)
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                if name.startswith(stem) or (name.startswith(STAGED) and name.startswith(os.path.splitext(stem)[0])):
+                    with contextlib.suppress(OSError):
+                        remove(f"{folder}/{name}")
+
+
+def _unwritable(error: OSError, path: str) -> OSError:
+    """Make EROFS a PermissionError too, and name the folder that was wanted."""
+    if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return error
+    found = PermissionError(error.errno, error.strerror, path)
+    found.add_note(f"nothing was generated, because it could not be persisted in {path}: choose another data_dir")
+    return found
+
+
+def _read_only(path: str) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
+
+
+def remove(path: str) -> None:
+    """Remove a file or a folder with all that is in it; one that is not there is no error."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        if not os.path.isdir(path) or os.path.islink(path):
+            raise
+        import shutil
+
+        shutil.rmtree(path)
+
+
+def sync_folder(path: str) -> None:
+    """Flush a folder's entries to the disk, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

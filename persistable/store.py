@@ -1,0 +1,318 @@
+"""ArtifactStore: a storage and how it is used. All settings of a place live in this one object.
+
+The store looks for artifacts (``reading``), commits them (``commit``) and keeps the place tidy (``upkeep``); it knows
+nothing of the life cycle of a Persistable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Literal, cast
+
+from persistable import commit, journal, lock, reading, upkeep
+from persistable.address import Address
+from persistable.exceptions import LockTimeoutError, UnknownStorageError
+from persistable.io import FileIO
+from persistable.logging import payload_logger
+from persistable.provenance import Origin
+from persistable.record import Record
+from persistable.registry import Choice, Registry, default_registry
+from persistable.storage import LocalStorage
+from persistable.trust import Trust, TrustSetting
+
+__all__ = ["ArtifactStore"]
+
+_VERIFY = ("full", "size", "off")
+_DURABILITY = ("full", "fast")
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_LOST_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")  # what pathlib makes of a URL
+
+
+class _Unset:
+    """The mark of a setting that was not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+UNSET: Final = _Unset()
+
+
+class ArtifactStore:
+    """A place for artifacts and how it is used.
+
+    A setting that is not given comes from the environment variable ``PERSISTABLE_<SETTING>``, else from its default.
+    Nothing is touched at construction; the settings are read when they are first needed.
+
+    Args:
+        location: a folder (``Path`` or ``str``) or a URL. A relative folder counts from the working directory of now.
+        storage_options: options of the storage's client; never written anywhere.
+        trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, or users by name
+            or numeric id.
+        verify: what is checked before a payload is served: its digest (``"full"``, the default), its ``"size"``, or
+            nothing (``"off"``). Records are always checked.
+        durability: ``"full"`` (default) has survived a power cut when a commit returns; ``"fast"`` leaves that to the
+            operating system, and is as safe against killed processes.
+        lock_timeout: seconds to wait for somebody else who generates the same key; None (default) waits.
+        registry: the formats to use; by default all that are installed.
+        keep_rejected: whether a payload that is generated and found invalid is kept in quarantine (default True).
+
+    Raises:
+        ValueError: a setting has a value that it does not take.
+        TypeError: the location is neither a path nor a str.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_durability",
+        "_keep_rejected",
+        "_lock_timeout",
+        "_registry",
+        "_storage",
+        "_trust",
+        "_verify",
+        "_verify_given",
+        "location",
+        "storage_options",
+    )
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        trust: TrustSetting | None = None,
+        verify: Literal["full", "size", "off"] | None = None,
+        durability: Literal["full", "fast"] | None = None,
+        lock_timeout: float | None | _Unset = UNSET,
+        registry: Registry | None = None,
+        keep_rejected: bool | None = None,
+    ) -> None:
+        self.location = _located(location)
+        self.storage_options = storage_options
+        self._trust = None if trust is None else Trust(trust)
+        self._verify_given = verify is not None
+        self._verify = None if verify is None else _one_of("verify", verify, _VERIFY)
+        self._durability = None if durability is None else _one_of("durability", durability, _DURABILITY)
+        self._lock_timeout = lock_timeout if isinstance(lock_timeout, _Unset) else _seconds(lock_timeout)
+        self._registry = registry
+        self._keep_rejected = keep_rejected
+        self._storage: LocalStorage | None = None
+
+    def __repr__(self) -> str:
+        given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
+        given = [setting for setting in given if not setting.endswith("=None")]
+        if self._trust is not None:
+            given.insert(0, f"trust={self._trust.setting!r}")
+        return f"ArtifactStore({', '.join([repr(self.location), *given])})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # credentials stay here; the storage is opened again there
+        return {name: getattr(self, name) for name in self.__slots__[1:] if name not in ("_storage", "storage_options")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._storage = self.storage_options = None
+
+    # -- settings
+
+    @property
+    def trust(self) -> Trust:
+        """Who may have code executed by a load."""
+        if self._trust is None:
+            self._trust = Trust(os.environ.get("PERSISTABLE_TRUST") or "own")
+        return self._trust
+
+    @property
+    def verify(self) -> str:
+        """What is checked before a payload is served."""
+        if self._verify is None:
+            self._verify = _one_of("PERSISTABLE_VERIFY", os.environ.get("PERSISTABLE_VERIFY") or "full", _VERIFY)
+        return self._verify
+
+    @property
+    def verifies_mappings(self) -> bool:
+        """Whether even a memory-mapped payload is read whole for its digest: only where ``"full"`` was asked for."""
+        return self._verify_given and self.verify == "full"
+
+    @property
+    def durability(self) -> str:
+        """What a commit has survived when it returns."""
+        if self._durability is None:
+            value = os.environ.get("PERSISTABLE_DURABILITY") or "full"
+            self._durability = _one_of("PERSISTABLE_DURABILITY", value, _DURABILITY)
+        return self._durability
+
+    @property
+    def lock_timeout(self) -> float | None:
+        """Seconds to wait for somebody else who generates the same key; None waits."""
+        if isinstance(self._lock_timeout, _Unset):
+            value = os.environ.get("PERSISTABLE_LOCK_TIMEOUT")
+            self._lock_timeout = _seconds(None if value in (None, "", "none") else value)
+        return cast("float | None", self._lock_timeout)
+
+    @property
+    def keep_rejected(self) -> bool:
+        """Whether an invalid payload is kept in quarantine."""
+        if self._keep_rejected is None:
+            value = (os.environ.get("PERSISTABLE_KEEP_REJECTED") or "1").lower()
+            known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+            self._keep_rejected = known[_one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
+        return self._keep_rejected
+
+    @property
+    def registry(self) -> Registry:
+        """The formats in use."""
+        if self._registry is None:
+            self._registry = default_registry()
+        return self._registry
+
+    @property
+    def storage(self) -> LocalStorage:
+        """The storage behind the location. Raises UnknownStorageError if nobody serves its scheme."""
+        if self._storage is None:
+            scheme = _URL.match(self.location)
+            if scheme is not None:
+                raise UnknownStorageError(url=self.location, scheme=scheme[1].lower())
+            self._storage = LocalStorage(self.location, private=self.trust.setting == "own")
+        return self._storage
+
+    # -- artifacts
+
+    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> reading.Outcome:
+        """Look for an artifact and load it; see ``reading`` for what may be found and raised."""
+        return reading.look(self, address, origin, injected)
+
+    def find(self, address: Address) -> Record | None:
+        """Return the record of an artifact without loading it; None if there is none.
+
+        Raises:
+            CorruptArtifactError: there is a damaged one.
+            RecordSchemaError: a newer persistable wrote it.
+        """
+        return reading.find(self, address)
+
+    def lineage(self, address: Address) -> dict[str, dict[str, Any]]:
+        """Return the identities of all upstream nodes by key, as recorded.
+
+        Raises:
+            MissingArtifactError: there is no such artifact.
+            CorruptArtifactError: the record or the lineage is damaged.
+        """
+        return reading.lineage(self, address)
+
+    def persist(
+        self, address: Address, payload: Any, draft: commit.Draft, choices: Iterator[Choice]
+    ) -> commit.Committed:
+        """Commit an artifact; see ``commit``."""
+        return commit.persist(self, address, payload, draft, choices)
+
+    def prepare(self, address: Address, origin: Origin) -> None:
+        """Prove, before anything is generated, that it could be persisted.
+
+        Raises:
+            PermissionError: the store cannot be written to.
+            ForeignArtifactError: the artifact of another class would be overwritten.
+            RecordSchemaError: the artifact of a newer persistable would be.
+        """
+        self.storage.prepare(address.folder)
+        commit.standing(self.storage, address, origin)
+
+    @contextmanager
+    def generating(self, address: Address) -> Iterator[None]:
+        """Hold the lock under which a key is generated once.
+
+        Raises:
+            PermissionError: the store cannot be written to.
+            LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
+        """
+        with self._locked(address, lock.GENERATE):
+            yield
+
+    def committing(self, address: Address) -> lock.Lock:
+        """Take the short lock under which the state of a key is changed; a context manager."""
+        return self._locked(address, lock.COMMIT)
+
+    def _locked(self, address: Address, purpose: int) -> lock.Lock:
+        def tell(owner: str | None) -> None:
+            payload_logger(address.folder).warning(
+                "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
+            )
+
+        timeout = self.lock_timeout
+        try:
+            return self.storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
+        except TimeoutError as error:
+            if timeout is None:
+                raise  # the file system's own
+            owner = lock.owner(self.storage.local_path(address.folder), address.key)
+            raise LockTimeoutError(name=address.name, key=address.key, seconds=timeout, owner=owner) from error
+
+    def quarantine(self, address: Address, damaged: reading.Damaged) -> bool:
+        """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
+        return upkeep.quarantine(self, address, damaged)
+
+    def reject(self, address: Address, payload: Any, error: BaseException) -> None:
+        """Keep a payload that must not be served, with the error that says why; never fails."""
+        if self.keep_rejected:
+            upkeep.reject(self, address, payload, error)
+
+    def note(self, event: str, address: Address, detail: str = "") -> None:
+        """Add a line to the log of the payload's folder, if there is one."""
+        folder = self.storage.local_path(address.folder)
+        journal.note(folder, event, address.name, address.key, detail, mode=self.storage.file_mode)
+
+    # -- upkeep
+
+    def list(self) -> Iterator[Address]:
+        """Yield the addresses of all artifacts by what their records say, in no order; damaged ones are passed over."""
+        return upkeep.addresses(self)
+
+    def check(self) -> Iterator[upkeep.Finding]:
+        """Verify every artifact: key from identity, digests of payload and lineage; yield what was found of each."""
+        return upkeep.check(self)
+
+    def sweep(self, *, grace: float = 86_400.0) -> upkeep.Swept:
+        """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old."""
+        return upkeep.sweep(self, grace)
+
+
+def _located(location: str | os.PathLike[str]) -> str:
+    if isinstance(location, str):
+        if location.startswith("file://"):
+            location = location.removeprefix("file://")
+        elif _URL.match(location):
+            return location.rstrip("/")
+    elif isinstance(location, os.PathLike):
+        location = os.fspath(location)
+        if isinstance(location, str) and _LOST_URL.match(location):
+            raise ValueError(f"{location!r} was a URL before it became a path: give it as a str")
+    if not isinstance(location, str):
+        raise TypeError(f"data_dir {location!r} is a {type(location).__qualname__}: give a Path, a str or a URL")
+    if not location or "\0" in location:
+        raise ValueError(f"data_dir {location!r} is not a path")
+    if not os.path.isabs(location):
+        location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
+    return location.rstrip("/") or "/"
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
+    return value
+
+
+def _seconds(value: float | str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ValueError(f"lock_timeout={value!r}: give seconds, at least 0, or None to wait")
+    return seconds

@@ -1,0 +1,127 @@
+"""Who may have code executed: the one gate before any format that can run code on load.
+
+Like ssh with its own files: everything from the data_dir down to the payload has to belong to a trusted user (or root)
+and must not be writable by anybody else. The policy is the reader's, never the artifact's; it is judged from open
+descriptors, before the format is even imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+__all__ = ["Evidence", "Trust", "TrustSetting"]
+
+TrustSetting: TypeAlias = "str | int | Iterable[str | int] | Trust"
+Evidence: TypeAlias = Sequence[tuple[str, os.stat_result]]  # path and status of everything on the way, outermost first
+
+_ROOT = 0
+
+
+class Trust:
+    """A reader's policy.
+
+    ``"own"`` trusts this user and root, ``"all"`` everybody, ``"data-only"`` refuses whatever can run code, and user
+    names or numeric ids trust those users besides.
+
+    Raises:
+        ValueError: an unknown user name.
+    """
+
+    __slots__ = ("_users", "setting")
+
+    def __init__(self, setting: TrustSetting = "own") -> None:
+        if isinstance(setting, Trust):
+            self.setting: str = setting.setting
+            self._users: frozenset[int] = setting._users
+            return
+        names = [setting] if isinstance(setting, str | int) else list(setting)
+        if names in (["own"], ["all"], ["data-only"]):
+            self.setting, self._users = str(names[0]), frozenset()
+        else:
+            names = [part.strip() for name in names for part in (name.split(",") if isinstance(name, str) else [str(name)])]
+            self.setting, self._users = ",".join(names), frozenset(map(_user_id, names))
+
+    def __repr__(self) -> str:
+        return f"Trust({self.setting!r})"
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether the files have to be looked at."""
+        return self.setting not in ("all", "data-only")
+
+    def objection(self, evidence: Evidence) -> tuple[str, str] | None:
+        """Say (path, reason) why code from there is not trusted, or return None."""
+        if self.setting == "all":
+            return None
+        if self.setting == "data-only":
+            return (evidence[-1][0] if evidence else "the store"), "is read by a store with trust='data-only'"
+        if not evidence:
+            return "the store", "is not local, so its owner is not known"
+        me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
+        for path, status in evidence:
+            owner, mode = status.st_uid, status.st_mode
+            if owner not in (me, _ROOT) and owner not in self._users:
+                return path, f"belongs to {_user_name(owner)}"
+            if mode & stat.S_IWOTH:
+                return path, f"is writable by everybody (mode {stat.S_IMODE(mode):04o})"
+            if mode & stat.S_IWGRP and not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
+                return path, f"is writable by the group {_group_name(status.st_gid)} (mode {stat.S_IMODE(mode):04o})"
+        return None
+
+
+def _user_id(name: str) -> int:
+    if name.isdigit():
+        return int(name)
+    try:
+        import pwd
+
+        return pwd.getpwnam(name).pw_uid
+    except (ImportError, KeyError):
+        raise ValueError(
+            f"trust={name!r}: no such user here; give 'own', 'all', 'data-only', or users by name or numeric id"
+        ) from None
+
+
+def _user_name(uid: int) -> str:
+    try:
+        import pwd
+
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except (ImportError, KeyError):
+        return f"uid {uid}"
+
+
+def _group_name(gid: int) -> str:
+    try:
+        import grp
+
+        return f"{grp.getgrgid(gid).gr_name} (gid {gid})"
+    except (ImportError, KeyError):
+        return f"gid {gid}"
+
+
+@functools.lru_cache(maxsize=256)
+def _group_is_trusted(gid: int, users: frozenset[int]) -> bool:
+    """Whether only trusted users can be in a group: it is the private group of one, or lists none but them."""
+    try:
+        import grp
+        import pwd
+
+        group = grp.getgrgid(gid)
+        members = {pwd.getpwnam(name).pw_uid for name in group.gr_mem}
+        if not members <= users:
+            return False
+        for uid in users:
+            try:
+                user = pwd.getpwuid(uid)
+            except KeyError:
+                continue
+            if user.pw_gid == gid and user.pw_name == group.gr_name:
+                return True
+        return bool(members) and all(user.pw_uid in users for user in pwd.getpwall() if user.pw_gid == gid)
+    except (ImportError, KeyError):
+        return False
