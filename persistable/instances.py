@@ -1,0 +1,271 @@
+"""Encodings of instances of Python classes: by their fields, their instance state, and the builtin they extend.
+
+What a class keeps out of sight of Python cannot be encoded: an instance is refused if a class in its MRO is implemented
+in C and is not one of the known types, as ``pandas.Timestamp`` is, a datetime with hidden nanoseconds. What is visible
+is never dropped silently, except values that ``functools.cached_property`` can compute again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
+from operator import attrgetter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from persistable.canonical import Context, Refusal, plain_name
+
+__all__ = ["OPTIONS", "FieldOptions", "Plan", "class_id", "hidden_layer", "plan_of"]
+
+OPTIONS = "persistable"  # the key of FieldOptions in a dataclass field's metadata
+_HEAP_TYPE = 1 << 9
+_C_DESCRIPTORS = (
+    types.MethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+_CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
+_NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldOptions:
+    """What ``param()`` says of a field. ``absent`` holds a private copy of ``absent_means``, if there is one."""
+
+    tracked: bool = True
+    secret: bool = False
+    absent: tuple[Any, ...] = ()
+
+
+_PLAIN = FieldOptions()
+
+
+class _Unset:
+    """Stand in for the value of a field that has none."""
+
+
+_UNSET = _Unset()
+
+
+def class_id(cls: type) -> str:
+    """Return the JSON string of a class's qualified name. The module is left out: moving it recomputes nothing."""
+    quoted = plain_name(cls.__qualname__)
+    if quoted is None:
+        raise Refusal(cls, "its class has a name that is no plain text")
+    return quoted
+
+
+# -- what a class is made of -------------------------------------------------------------------------------------------
+
+
+def _slot_names(cls: type) -> set[str]:
+    declared: Any = vars(cls).get("__slots__", ())
+    names = (declared,) if isinstance(declared, str) else tuple(declared)
+    stem = cls.__name__.lstrip("_")
+    return {f"_{stem}{name}" if name.startswith("__") and not name.endswith("__") else name for name in names}
+
+
+def _made_in_python(cls: type) -> bool:
+    if cls is typing.Generic or cls is typing.Protocol:  # implemented in C since 3.12, without state
+        return True
+    if not cls.__flags__ & _HEAP_TYPE:
+        return False
+    visible = {"__dict__", "__weakref__"} | _slot_names(cls)
+    return not any(
+        isinstance(member, _C_DESCRIPTORS) and member.__objclass__ is cls and name not in visible
+        for name, member in vars(cls).items()
+    )
+
+
+def hidden_layer(cls: type, base: type) -> type | None:
+    """Return the first class of the MRO, apart from that of ``base``, that may keep state out of sight of Python."""
+    known = base.__mro__
+    return next((layer for layer in cls.__mro__ if layer not in known and not _made_in_python(layer)), None)
+
+
+def _slots(cls: type, base: type) -> frozenset[str]:
+    return frozenset(
+        name
+        for layer in cls.__mro__
+        if layer not in base.__mro__
+        for name, member in vars(layer).items()
+        if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is layer
+    )
+
+
+def _cached(cls: type) -> frozenset[str]:
+    members: dict[str, Any] = {}
+    for layer in reversed(cls.__mro__):
+        members |= vars(layer)
+    return frozenset(name for name, member in members.items() if isinstance(member, functools.cached_property))
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
+    return typing.cast("dict[str, Any]", vars(cls).get("__annotations__", {}))
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return _CLASS_VARIABLE.match(annotation.strip()) is not None
+    return annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar
+
+
+def _undecorated(cls: type) -> tuple[str, ...]:
+    """Name the annotated values of classes that extend a (data)class with fields and are none: fields in looks only."""
+    return tuple(
+        name
+        for marker in ("__dataclass_fields__", "__attrs_attrs__")
+        for layer in cls.__mro__
+        if hasattr(layer, marker) and marker not in vars(layer)
+        for name, annotation in _annotations(layer).items()
+        if name in vars(layer)
+        and not _is_class_variable(annotation)
+        and not isinstance(vars(layer)[name], (types.MemberDescriptorType, property))
+    )
+
+
+# -- the plan of a class -----------------------------------------------------------------------------------------------
+
+
+class Plan:
+    """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
+
+    ``fields`` is a tuple of names in order of definition with a value or a descriptor each; for anything but dataclasses
+    it is given by the model library, or empty. A plan holds no reference to its class.
+    """
+
+    __slots__ = (
+        "absent",
+        "cached",
+        "excludes",
+        "get",
+        "in_dict",
+        "names",
+        "own",
+        "prefixes",
+        "simple",
+        "slots",
+        "suits_params",
+        "tracked",
+        "undecorated",
+        "untracked",
+    )
+
+    def __init__(
+        self, cls: type, base: type, fields: Iterable[tuple[str, FieldOptions | None]], *, slots: bool = True
+    ) -> None:
+        listed = tuple((name, options or _PLAIN) for name, options in fields)
+        self.names = tuple(sorted(name for name, options in listed if options.tracked))
+        self.untracked = frozenset(name for name, options in listed if not options.tracked)
+        self.absent = {name: options.absent[0] for name, options in listed if options.absent}
+        self.prefixes = tuple(_prefix(cls, name) for name in self.names)
+        self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
+        in_slots = _slots(cls, base)
+        self.in_dict = sum(name not in in_slots for name, _ in listed)
+        self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
+        self.cached = _cached(cls)
+        self.undecorated = _undecorated(cls)
+        self.simple = not (self.absent or self.slots or self.undecorated)
+        self.tracked = frozenset(self.names)
+        self.excludes = hasattr(cls, "_excluded_attributes")
+        self.suits_params = (is_dataclass(cls) or self.excludes) and hidden_layer(cls, object) is None
+        self.own = hasattr(cls, "_custom_type_encoder_map")
+
+    def _few(self, value: Any) -> tuple[Any, ...]:
+        return tuple(getattr(value, name) for name in self.names)
+
+    def fields_only(self, value: Any) -> tuple[Any, ...] | None:
+        """Return the values of ``names``, or None if more or less than these make up the value."""
+        if not self.simple:
+            return None
+        instance = getattr(value, "__dict__", None)
+        if instance is not None and len(instance) != self.in_dict:
+            return None
+        if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
+            return None
+        try:
+            return self.get(value)
+        except AttributeError:
+            return None
+
+    def parts(self, value: Any, context: Context) -> list[str]:
+        """Return ``"field":text`` of what enters the key, sorted by name."""
+        values = self.fields_only(value)
+        if values is None:
+            parts = [self.part(name, held, value, context) for name, held in self.attributes(value).items()]
+            return [part for part in parts if part is not None]
+        emit, texts = context.emit, list[str]()
+        try:
+            for prefix, item in zip(self.prefixes, values, strict=True):
+                texts.append(prefix + emit(item))  # noqa: PERF401 - the length is the index of what was refused
+        except Refusal as refusal:
+            refusal.segments.append(f".{self.names[len(texts)]}")
+            raise
+        return texts
+
+    def part(self, name: str, held: object, value: object, context: Context) -> str | None:
+        """Return ``"field":text`` of one attribute, or None if it stands for its absence."""
+        try:
+            text = '{"$":"unset"}' if held is _UNSET else context.emit(held)
+        except Refusal as refusal:
+            refusal.segments.append(f".{name}")
+            raise
+        if name in self.absent and text == context.emit(self.absent[name]):
+            return None
+        return _prefix(value, name) + text
+
+    def attributes(self, value: Any) -> dict[str, Any]:
+        """Return what enters the key, sorted by name: tracked fields and other instance attributes, in slots or not."""
+        found = {name: getattr(value, name, _UNSET) for name in self.names}
+        instance: dict[str, Any] = getattr(value, "__dict__", None) or {}
+        if instance is value:  # class AttrDict(dict): self.__dict__ = self
+            instance = {}
+        missing = [name for name in self.undecorated if name not in instance]
+        if missing:
+            raise Refusal(
+                value,
+                f"{', '.join(missing)} would be left out, because its class extends a dataclass but is not one: "
+                "decorate it with @dataclass (or annotate constants as ClassVar)",
+            )
+        left_out = self.untracked | self.cached | _NOT_STATE
+        for name in self.slots - left_out:
+            if (held := getattr(value, name, _UNSET)) is not _UNSET:
+                found[name] = held
+        found |= {name: held for name, held in instance.items() if name not in left_out}
+        for name in value._excluded_attributes if self.excludes else ():
+            found.pop(name, None)
+        for name in found:
+            _prefix(value, name)
+        return dict(sorted(found.items()))
+
+
+def _prefix(value: object, name: object) -> str:
+    quoted = plain_name(name)
+    if quoted is None:
+        raise Refusal(value, "one of its attributes has a name that is no plain text")
+    return f"{quoted}:"
+
+
+_PLANS: WeakKeyDictionary[type, Plan] = WeakKeyDictionary()
+
+
+def plan_of(cls: type) -> Plan:
+    """Return the plan of a dataclass, or of a class whose instance attributes are what it is made of."""
+    plan = _PLANS.get(cls)
+    if plan is None:
+        fields = dataclasses.fields(cls) if is_dataclass(cls) else ()
+        options = ((field.name, field.metadata.get(OPTIONS, _PLAIN)) for field in fields)
+        plan = _PLANS[cls] = Plan(cls, object, options)
+    return plan

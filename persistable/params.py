@@ -1,0 +1,406 @@
+"""Params: what defines a payload, upstream excluded; their field options; and how a change of them is noticed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from persistable.canonical import Refusal
+from persistable.encodable import DictEncodable
+from persistable.encoding import Encoder, Extend, encode, refused
+from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
+
+__all__ = ["FileContent", "PersistableParams", "Snapshot", "param", "snapshot", "untracked"]
+
+ValueT = TypeVar("ValueT")
+_MISSING: Any = dataclasses.MISSING
+
+# -- fields ------------------------------------------------------------------------------------------------------------
+
+
+@overload
+def param(
+    *,
+    default: ValueT,
+    tracked: bool = ...,
+    secret: bool = ...,
+    absent_means: object = ...,
+    init: bool = ...,
+    repr: bool = ...,
+    hash: bool | None = ...,
+    compare: bool = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    kw_only: bool = ...,
+) -> ValueT: ...
+@overload
+def param(
+    *,
+    default_factory: Callable[[], ValueT],
+    tracked: bool = ...,
+    secret: bool = ...,
+    absent_means: object = ...,
+    init: bool = ...,
+    repr: bool = ...,
+    hash: bool | None = ...,
+    compare: bool = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    kw_only: bool = ...,
+) -> ValueT: ...
+@overload
+def param(
+    *,
+    tracked: bool = ...,
+    secret: bool = ...,
+    absent_means: object = ...,
+    init: bool = ...,
+    repr: bool = ...,
+    hash: bool | None = ...,
+    compare: bool = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    kw_only: bool = ...,
+) -> Any: ...
+def param(
+    *,
+    default: Any = _MISSING,
+    default_factory: Any = _MISSING,
+    tracked: bool = True,
+    secret: bool = False,
+    absent_means: Any = _MISSING,
+    metadata: Mapping[Any, Any] | None = None,
+    **field_kwargs: Any,
+) -> Any:
+    """Declare a field of params; further arguments are those of ``dataclasses.field``.
+
+    Args:
+        default: as for ``dataclasses.field``, like ``default_factory``.
+        default_factory: see there.
+        tracked: whether the value enters the key. False: it does not change the payload; the record shows it to people.
+        secret: untracked, and its value is never written anywhere: not in records, reprs, dicts or pickles.
+        absent_means: for a field that was added later: the value that artifacts made before it was there stand for. The
+            field is left out of the key exactly while its value is encoded like this one, of which a copy is taken.
+        metadata: as for ``dataclasses.field``.
+
+    Raises:
+        ValueError: ``absent_means`` for a field that is not tracked.
+    """
+    if absent_means is not _MISSING and (secret or not tracked):
+        raise ValueError("absent_means is about the key, which a field that is secret or not tracked does not enter")
+    absent = () if absent_means is _MISSING else (copy.deepcopy(absent_means),)
+    options = FieldOptions(tracked and not secret, secret, absent)
+    if secret:
+        field_kwargs["repr"] = False
+    return dataclasses.field(
+        default=default,
+        default_factory=default_factory,
+        metadata={**(metadata or {}), OPTIONS: options},
+        **field_kwargs,
+    )
+
+
+def _options(field: dataclasses.Field[Any]) -> FieldOptions:
+    options = field.metadata.get(OPTIONS)
+    return options if isinstance(options, FieldOptions) else FieldOptions()
+
+
+def _secrets(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    return {field.name: field for field in fields if _options(field).secret}
+
+
+# -- params ------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class PersistableParams(DictEncodable):
+    """Base of params. Make subclasses dataclasses; every field enters the key unless ``param()`` says otherwise.
+
+    Instance attributes that are no fields enter the key as well, so a subclass that sets them in its own ``__init__``
+    works as in 1.x; ``_excluded_attributes`` names those to leave out, and ``_custom_type_encoder_map`` gives types an
+    encoding. A pickle holds no secret: after unpickling such a field has its default, or None.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes by name, without secrets, encoded one level deep, nested encodables recursively."""
+        secrets = _secrets(type(self))
+        return {name: value for name, value in super().to_dict().items() if name not in secrets}
+
+    def get_str_repr(self) -> str:
+        """Return the dict as text, as in 1.x. For people; the key does not depend on it."""
+        return str(self.to_dict())
+
+    def get_md5_hash(self) -> str:
+        """Return the MD5 of the repr, as in 1.x. For people; the key does not depend on it."""
+        return hashlib.md5(str(self).encode(), usedforsecurity=False).hexdigest()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        secrets = _secrets(type(self))
+        if not secrets:
+            return super().__reduce_ex__(protocol)
+        state = {name: value for name, value in _held(self).items() if name not in secrets}
+        return _restored, (type(self), state)
+
+    def __copy__(self) -> Any:
+        if not _secrets(type(self)):
+            return _reconstructed(super().__reduce_ex__(4), lambda part: part)
+        return _filled(type(self), _held(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if not _secrets(type(self)):
+            return _reconstructed(super().__reduce_ex__(4), lambda part: copy.deepcopy(part, memo))
+        return _filled(type(self), copy.deepcopy(_held(self), memo))
+
+
+def _held(params: object) -> dict[str, Any]:
+    """Return all instance attributes, those in slots included."""
+    names = dict.fromkeys(plan_of(type(params)).slots) | dict.fromkeys(
+        getattr(type(params), "__dataclass_fields__", ())
+    )
+    in_slots = {name: getattr(params, name) for name in names if hasattr(params, name)}
+    return in_slots | getattr(params, "__dict__", {})
+
+
+def _filled(cls: type, state: Mapping[str, Any]) -> Any:
+    new = cls.__new__(cls)
+    for name, value in state.items():
+        object.__setattr__(new, name, value)  # a frozen dataclass has no other way
+    return new
+
+
+def _restored(cls: type, state: Mapping[str, Any]) -> Any:
+    """Rebuild unpickled params whose secrets stayed behind: they become their default, or None."""
+    defaults = {
+        name: field.default
+        if field.default is not _MISSING
+        else (None if field.default_factory is _MISSING else field.default_factory())
+        for name, field in _secrets(cls).items()
+    }
+    return _filled(cls, {**state, **defaults})
+
+
+def _reconstructed(reduced: Any, each: Callable[[Any], Any]) -> Any:
+    """Do what ``copy`` does with the result of ``__reduce_ex__``, which ``__copy__`` hides from it."""
+    function, arguments, state = (*reduced, None)[:3]
+    new = function(*map(each, arguments))
+    if state is not None:
+        state = each(state)
+        if hasattr(new, "__setstate__"):
+            new.__setstate__(state)
+        else:
+            for part in state if isinstance(state, tuple) else (state,):
+                for name, value in (part or {}).items():
+                    object.__setattr__(new, name, value)
+    return new
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------
+
+_IMMUTABLE = frozenset({type(None), bool, int, float, complex, str, bytes, range, type(...)})
+_MUTABLE = object()
+
+
+def _immutable(value: object) -> bool:
+    if type(value) is tuple or type(value) is frozenset:
+        return all(map(_immutable, value))
+    return type(value) in _IMMUTABLE
+
+
+class Snapshot:
+    """The encoded params of one moment.
+
+    Attributes:
+        parts: canonical ``"field":value`` texts, sorted by field: what ``identify`` takes.
+    """
+
+    __slots__ = ("_values", "parts")
+
+    def __init__(self, parts: tuple[str, ...], values: tuple[Any, ...] | None) -> None:
+        self.parts = parts
+        # what the fields held, if fields are all there is: an identical immutable value needs no second look
+        self._values = values
+
+    def difference(self, params: object, *, extend: Extend | None = None) -> str | None:
+        """Return the path of the first param that is no longer encoded as it was, such as ``params.layers``, or None.
+
+        A param that can no longer be encoded, or whose file is gone, has changed. ``FileContent`` looks at its file
+        again; other I/O errors are raised as they are.
+        """
+        plan = _plan(params)
+        now = None if self._values is None else plan.fields_only(params)
+        if now is None or len(now) != len(self.parts):
+            return self._any_difference(params, extend)
+        context: Encoder | None = None
+        for name, value, before, part in zip(plan.names, now, self._values or (), self.parts, strict=True):
+            if value is before and _immutable(value):
+                continue
+            context = context or _context(params, extend)
+            if _part_now(plan, name, value, params, context) != part:
+                return f"params.{name}"
+        return None
+
+    def _any_difference(self, params: object, extend: Extend | None) -> str | None:
+        before = {_name_of(part): part for part in self.parts}
+        plan, context = _plan(params), _context(params, extend)
+        try:
+            held = plan.attributes(params)
+        except Refusal:
+            return "params"
+        for name in sorted(held.keys() | before.keys()):
+            part = _part_now(plan, name, held[name], params, context) if name in held else None
+            if part != before.get(name):
+                return f"params.{name}"
+        return None
+
+
+def _part_now(plan: Plan, name: str, value: object, params: object, context: Encoder) -> str | None:
+    try:
+        return plan.part(name, value, params, context)
+    except (Refusal, RecursionError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return ""
+
+
+def _name_of(part: str) -> str:
+    name: str = _DECODER.raw_decode(part)[0]
+    return name
+
+
+_DECODER = json.JSONDecoder()
+
+
+def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
+    """Encode the params of this moment: a dataclass, or PersistableParams with attributes.
+
+    Raises:
+        UnkeyableParamError: one of them has no encoding; ``extend`` is asked first, as in ``encode``.
+        OSError: the file of a FileContent cannot be read.
+    """
+    try:
+        plan = _plan(params)
+        return Snapshot(tuple(plan.parts(params, _context(params, extend))), plan.fields_only(params))
+    except (Refusal, RecursionError) as error:
+        raise refused(error, "params", params) from None
+
+
+def _plan(params: object) -> Plan:
+    cls = type(params)
+    plan = plan_of(cls)
+    if not plan.suits_params:
+        raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
+    return plan
+
+
+def _context(params: Any, extend: Extend | None) -> Encoder:
+    return Encoder(params._custom_type_encoder_map if isinstance(params, DictEncodable) else {}, extend)
+
+
+# -- for people --------------------------------------------------------------------------------------------------------
+
+
+def untracked(params: object) -> dict[str, Any]:
+    """Return a JSON document, for people, of what does not enter the key: untracked fields and paths of files.
+
+    Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out. A value that has no
+    encoding is described by its class; nothing is raised.
+    """
+    return dict(_untracked(params, "", 0))
+
+
+def _untracked(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth > _DEPTH:
+        return
+    if isinstance(value, FileContent):
+        yield path, {"path": os.fspath(value)}
+    elif type(value) is dict:
+        for key, held in value.items():
+            if type(key) is str:
+                yield from _untracked(held, f"{path}[{key!r}]", depth + 1)
+    elif type(value) in (list, tuple) and not _IMMUTABLE.issuperset(map(type, value)):
+        for index, held in enumerate(value):
+            yield from _untracked(held, f"{path}[{index}]", depth + 1)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            options, held = _options(field), getattr(value, field.name, None)
+            name = f"{path}.{field.name}" if path else field.name
+            if options.tracked:
+                yield from _untracked(held, name, depth + 1)
+            elif not options.secret:
+                yield name, _described(held)
+
+
+_DEPTH = 32
+
+
+def _described(value: object) -> Any:
+    if isinstance(value, FileContent):
+        return {"path": os.fspath(value)}
+    try:
+        return json.loads(encode(value))
+    except Exception:  # noqa: BLE001 - a description for people must not fail the work
+        return {"class": type(value).__qualname__}
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+_RACY = 2_000_000_000  # ns: a file changed so lately can change again within its time stamp
+_digests: dict[str, tuple[tuple[int, ...], str]] = {}
+
+
+class FileContent(os.PathLike[str]):
+    """A file that defines the payload by what is in it, wherever it lies.
+
+    In the key it is the SHA-256 of the file's bytes; the path is untracked. The digest is remembered within the process
+    by the file's size, time of change, inode and device.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fsdecode(os.fspath(path))
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def __repr__(self) -> str:
+        return f"FileContent({self._path!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._path == other._path if isinstance(other, FileContent) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((FileContent, self._path))
+
+    def __persistable_params__(self) -> dict[str, str]:
+        return {"sha256": self.digest()}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file's bytes as hex.
+
+        Raises:
+            OSError: as the file system says; FileNotFoundError and IsADirectoryError name the path.
+        """
+        path = os.path.realpath(self._path)
+        status = os.stat(self._path)
+        known = _digests.get(path)
+        if known is not None and known[0] == _marks(status):
+            return known[1]
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", self._path)
+        seen = time.time_ns()
+        with open(self._path, "rb", buffering=0) as file:  # a directory is refused here
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            after = os.fstat(file.fileno())
+        if _marks(before) == _marks(after) and seen - before.st_mtime_ns > _RACY:
+            _digests[path] = (_marks(before), digest)
+        return digest
+
+
+def _marks(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
