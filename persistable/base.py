@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from logging import INFO, Logger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
 from persistable.address import Address
 from persistable.commit import Draft
@@ -106,8 +106,15 @@ class Persistable(Generic[PayloadT, ParamsT]):
     _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
     _declared_name: ClassVar[str | None] = None
 
+    _payload_type: ClassVar[type | None] = None
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for base in vars(cls).get("__orig_bases__", ()):
+            origin, arguments = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, Persistable) and arguments:
+                declared = get_origin(arguments[0]) or arguments[0]
+                cls._payload_type = declared if isinstance(declared, type) else None
         # a subclass may set these in its body; instances have attributes of the same names
         for name in ("payload_io", "payload_name"):
             if name in vars(cls) and not isinstance(vars(cls)[name], property):
@@ -139,13 +146,15 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.payload_file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
         self.verbose = verbose
         self._logger = logger
-        self._dependencies = _by_role(tracked_persistable_dependencies) if tracked_persistable_dependencies else ()
+        self._dependencies = (
+            () if tracked_persistable_dependencies is None else _by_role(tracked_persistable_dependencies)
+        )
         self._take_identity(params)
 
     def _take_identity(self, params: ParamsT) -> None:
         taken = snapshot(params, extend=self._param_encoder)
         for role, _ in self._dependencies:
-            if taken.has(role):
+            if role in getattr(params, "__dataclass_fields__", ()) or role in getattr(params, "__dict__", ()):
                 raise ValueError(
                     f"the dependency role {role!r} of {self.payload_name!r} is also the name of a param: give the "
                     "dependencies as a mapping with other roles"
@@ -283,12 +292,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         self._check_unchanged()
         outcome = self._look()
-        if not isinstance(outcome, Loaded):
-            outcome = self._generate_once(untracked_payload_params)
-            if outcome is None:
-                self._post_generate(**untracked_payload_params)
-                return
-        self._serve(outcome, warn=False)
+        loaded = outcome if isinstance(outcome, Loaded) else self._generate_once(untracked_payload_params)
+        if loaded is None:
+            self._post_generate(**untracked_payload_params)
+            return
+        self._serve(loaded, warn=False)
         self._post_load(**untracked_payload_params)
 
     def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
@@ -298,11 +306,16 @@ class Persistable(Generic[PayloadT, ParamsT]):
             outcome = self._look()
             if isinstance(outcome, Loaded):
                 return outcome
+            self.store.registry.notify("missed", self.payload_name, self.key)
             if isinstance(outcome, Damaged) and self.store.quarantine(self._address, outcome):
-                message = f"{outcome.path} {outcome.reason}: moved to quarantine, {self.payload_name!r} is generated again"
+                reason = {"path": outcome.path, "reason": outcome.reason}
+                self.store.registry.notify("quarantined", self.payload_name, self.key, **reason)
+                message = (
+                    f"{outcome.path} {outcome.reason}: moved to quarantine, {self.payload_name!r} is generated again"
+                )
                 warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
                 self.logger.warning(message)
-            self.store.foresee(self._address, self._injected, type(self))
+            self.store.foresee(self._address, self._payload_type, self._injected)
             self._compute(untracked, persisting=True)
             self._commit()
         return None
@@ -320,7 +333,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._check_recursion()
         if persist:
             self.store.prepare(self._address, self._origin)
-            self.store.foresee(self._address, self._injected, type(self))
+            self.store.foresee(self._address, self._payload_type, self._injected)
         self._compute(untracked_payload_params, persisting=persist)
         if persist:
             self._commit()
@@ -378,6 +391,10 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """Forget the payload that is in memory; what is stored stays."""
         self._payload = _NO_PAYLOAD
 
+    def report_progress(self, done: float, total: float | None = None) -> None:
+        """Tell observers, from within ``_generate_payload``, how far it is; ``total`` where it is known."""
+        self.store.registry.notify("progress", self.payload_name, self.key, done=done, total=total)
+
     # -- for subclasses to define
 
     def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:
@@ -416,7 +433,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self._validate_payload(loaded.payload)
         except Exception as error:
             if not warn:
-                error.add_note(f"the stored payload {self.payload_name!r} (key {self.key}) is not valid; generate() anew")
+                error.add_note(
+                    f"the stored payload {self.payload_name!r} (key {self.key}) is not valid; generate() anew"
+                )
                 raise
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
@@ -424,10 +443,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._payload, self._record, self._used = loaded.payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
+        self.store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
 
     def _compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
         self.logger.info("generating %s (key %s)", self.payload_name, self.key)
+        self.store.registry.notify("started", self.payload_name, self.key)
         mark = _generating.set(_generating.get() | {(self.store.location, self.key)})
         started = time.perf_counter()
         try:
@@ -449,6 +470,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._payload = payload
         self.logger.info("generated %s in %.3g s", self.payload_name, self._seconds)
         self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
+        self.store.registry.notify("generated", self.payload_name, self.key, seconds=self._seconds)
 
     def _commit(self) -> None:
         payload = self._payload
@@ -476,6 +498,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             raise
         self._payload, self._record, self._used = committed.payload, committed.record, committed.file_io
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
+        self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
     def _check_recursion(self) -> None:
         if (self.store.location, self.key) in _generating.get():
@@ -542,10 +565,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
             "dependencies": upstream,
             "key": self.key,
             "store": repr(self.store),
-            "payload": "not in memory" if self._payload is _NO_PAYLOAD else f"in memory: {type(self._payload).__name__}",
+            "payload": "not in memory"
+            if self._payload is _NO_PAYLOAD
+            else f"in memory: {type(self._payload).__name__}",
         }
         body = "".join(
-            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items()
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in rows.items()
         )
         return f"<table><caption>{html.escape(self.payload_name)}</caption>{body}</table>"
 
@@ -560,7 +586,9 @@ def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
 
 def _suffix(suffix: str) -> str:
     if not isinstance(suffix, str) or not re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
-        raise ValueError(f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'")
+        raise ValueError(
+            f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'"
+        )
     return suffix
 
 

@@ -90,9 +90,7 @@ def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record 
     return record
 
 
-def persist(
-    store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]
-) -> Committed:
+def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]) -> Committed:
     """Write a payload in the first format that accepts it, and commit the artifact."""
     storage = store.storage
     folder = storage.prepare(address.folder)
@@ -100,7 +98,7 @@ def persist(
     with _terminated_cleanly():
         staged: list[str] = []
         try:
-            written = _write(storage, address, payload, draft, choices, staged, durable)
+            written = _write(store, address, payload, draft, choices, staged, durable)
             if draft.accept is not None:
                 payload = read(written.file_io, written.staged, written.entry.metadata)
                 draft.accept(payload)
@@ -115,7 +113,7 @@ def persist(
 
 
 def _write(
-    storage: LocalStorage,
+    store: ArtifactStore,
     address: Address,
     payload: Any,
     draft: Draft,
@@ -124,9 +122,11 @@ def _write(
     durable: bool,
 ) -> _Written:
     """Have the first format that accepts the payload write it to a staged path; digest and flush what it wrote."""
+    storage = store.storage
     declined: list[str] = []
     for choice in choices:
         file_io = choice.file_io()
+        store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
         path = storage.stage(address.folder, suffix, is_directory=file_io.is_directory)
         staged.append(path)
@@ -153,7 +153,11 @@ def _write(
 
 
 def _sealed(
-    storage: LocalStorage, path: str, durable: bool, format: str, file_io: FileIO[Any]  # noqa: A002 - DESIGN's word
+    storage: LocalStorage,
+    path: str,
+    durable: bool,
+    format: str,
+    file_io: FileIO[Any],
 ) -> list[PayloadFile]:
     """Return the staged files with sizes and digests, all flushed if asked; paths start at the staged one."""
     if not file_io.is_directory:
@@ -172,7 +176,11 @@ def _sealed(
 
 
 def _sealed_file(
-    storage: LocalStorage, path: str, durable: bool, format: str, file_io: FileIO[Any]  # noqa: A002
+    storage: LocalStorage,
+    path: str,
+    durable: bool,
+    format: str,
+    file_io: FileIO[Any],
 ) -> tuple[int, str]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
@@ -202,7 +210,7 @@ def _sealed_file(
         os.close(descriptor)
 
 
-def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveError:  # noqa: A002
+def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveError:
     return SaveError(
         format=format,
         payload_type="its payload",
@@ -298,4 +306,3 @@ def _terminated_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if received:
             os.kill(os.getpid(), signal.SIGTERM)
-

@@ -98,7 +98,9 @@ def register(manager: PluginManager, load: Callable[[], object], name: str, dist
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, it is this plugin's own affair
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
-        cause = error if isinstance(error, Exception) else RuntimeError("the plugin called sys.exit() when it was loaded")
+        cause = (
+            error if isinstance(error, Exception) else RuntimeError("the plugin called sys.exit() when it was loaded")
+        )
         return Plugin(name, distribution, version, "failed", cause)
     return Plugin(name, distribution, version, "loaded", None, formats, storages, encoders)
 

@@ -9,13 +9,12 @@ its path. Pure functions of values: no I/O, no registry, no import of a payload 
 from __future__ import annotations
 
 import enum
-from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from persistable.canonical import NATIVES, Context, Emitter, Refusal, canonical, items, mapping
+from persistable.canonical import NATIVES, Context, Emitter, Refusal, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within

@@ -137,7 +137,7 @@ class ParamsChangedError(IdentityError):
 
 
 class ArtifactError(PersistableError):
-    """Say what a load found in place of an artifact. Attributes: ``name``, ``key``, ``path`` and those of each class."""
+    """Say what a load found in place of an artifact. Attributes: ``name``, ``key``, ``path``, and more by class."""
 
     def __init__(self, message: str, *, name: str, key: str, path: str) -> None:
         self.name, self.key, self.path = name, key, path
@@ -190,7 +190,7 @@ class ForeignArtifactError(ArtifactError):
 
 
 class RecordSchemaError(ArtifactError):
-    """Say that a record was written by a newer persistable. Attributes: ``found`` and ``supported`` (schema numbers)."""
+    """Say that a newer persistable wrote a record. Attributes: ``found`` and ``supported`` (schema numbers)."""
 
     def __init__(self, *, name: str, key: str, path: str, found: object, supported: int) -> None:
         self.found, self.supported = found, supported
@@ -209,7 +209,7 @@ class UntrustedArtifactError(ArtifactError, PermissionError):
     Attributes: ``path`` (what is not trusted), ``reason``, ``format``.
     """
 
-    def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:  # noqa: A002 - DESIGN's word
+    def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:
         self.reason, self.format = reason, format
         super().__init__(
             f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust whoever "
@@ -229,7 +229,7 @@ class UntrustedArtifactError(ArtifactError, PermissionError):
 class FormatError(PersistableError):
     """Say that a format cannot be used. Attribute: ``format`` (the name asked for)."""
 
-    def __init__(self, message: str, *, format: str) -> None:  # noqa: A002 - DESIGN's word
+    def __init__(self, message: str, *, format: str) -> None:
         self.format = format
         super().__init__(message)
 
@@ -237,7 +237,7 @@ class FormatError(PersistableError):
 class UnknownFormatError(FormatError, LookupError):
     """Say that no format has this name. Attributes: ``known`` (names), ``suggestion`` (nearest name or None)."""
 
-    def __init__(self, *, format: str, known: Iterable[str], suggestion: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, format: str, known: Iterable[str], suggestion: str | None = None) -> None:
         self.known, self.suggestion = tuple(sorted(known)), suggestion
         if format.startswith("custom:"):
             repair = "it was written by a FileIO of that class: pass an instance of it as payload_io"
@@ -251,7 +251,7 @@ class UnknownFormatError(FormatError, LookupError):
 class FormatNotInstalledError(FormatError, ImportError):
     """Say which distribution brings a known format. Attribute: ``install`` (its name)."""
 
-    def __init__(self, *, format: str, install: str) -> None:  # noqa: A002
+    def __init__(self, *, format: str, install: str) -> None:
         self.install = install
         super().__init__(f"the format {format!r} is not installed; pip install {install}", format=format)
 
@@ -262,7 +262,7 @@ class BrokenPluginError(FormatError, ImportError):
     Attributes: ``plugin`` (entry point), ``distribution``, ``reason``.
     """
 
-    def __init__(self, *, format: str, plugin: str, distribution: str, reason: str) -> None:  # noqa: A002
+    def __init__(self, *, format: str, plugin: str, distribution: str, reason: str) -> None:
         self.plugin, self.distribution, self.reason = plugin, distribution, reason
         super().__init__(
             f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but broken: "
@@ -277,7 +277,7 @@ class AmbiguousFormatError(FormatError, LookupError):
     Attributes: ``subject`` (a type or a format name), ``candidates`` (pairs of format name and distribution).
     """
 
-    def __init__(self, *, format: str, subject: str, candidates: Iterable[tuple[str, str]], repair: str) -> None:  # noqa: A002
+    def __init__(self, *, format: str, subject: str, candidates: Iterable[tuple[str, str]], repair: str) -> None:
         self.subject, self.candidates = subject, tuple(candidates)
         listed = " and ".join(f"{name!r} of {distribution}" for name, distribution in self.candidates)
         super().__init__(f"{listed} both claim {subject}; {repair}", format=format)
@@ -289,7 +289,7 @@ class FidelityError(FormatError, ValueError):
     Attributes: ``where`` (column, element or ``payload``), ``reason``.
     """
 
-    def __init__(self, *, format: str, reason: str, where: str = "payload") -> None:  # noqa: A002
+    def __init__(self, *, format: str, reason: str, where: str = "payload") -> None:
         self.where, self.reason = where, reason
         super().__init__(
             f"{format!r} would not give this payload back as it is: {where}: {reason}. "
@@ -304,7 +304,7 @@ class SaveError(FormatError, OSError):
     Attributes: ``payload_type`` (qualified name), ``filepath``, ``file_io`` (class name).
     """
 
-    def __init__(self, *, format: str, payload_type: str, filepath: str, file_io: str, cause: BaseException) -> None:  # noqa: A002
+    def __init__(self, *, format: str, payload_type: str, filepath: str, file_io: str, cause: BaseException) -> None:
         self.payload_type, self.filepath, self.file_io = payload_type, filepath, file_io
         super().__init__(
             f"payload of type {payload_type} could not be written to {filepath} by {file_io}: "

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from persistable.canonical import canonical, quote
 
-__all__ = ["SCHEMA", "Identity", "canonical", "identify", "key_of", "lineage", "lineage_text"]
+__all__ = ["SCHEMA", "Identity", "canonical", "identify", "indented", "key_of", "lineage", "lineage_text"]
 
 SCHEMA = 1
 
@@ -106,6 +106,20 @@ def lineage_text(identity: Identity) -> str:
     """Return the lineage as a JSON object from key to identity document, verbatim, one line per node."""
     lines = [f'"{key}":{upstream.text}' for key, upstream in lineage(identity).items()]
     return "{\n" + ",\n".join(lines) + "\n}\n" if lines else "{}\n"
+
+
+def indented(identity: Identity) -> str:
+    """Return the identity document for people: the same JSON value as ``text``, with a line per param."""
+    params = ",\n      ".join(identity.params)
+    upstream = ",\n      ".join([f'[{quote(role)}, "{node.key}"]' for role, node in identity.dependencies])
+    return (
+        f'{{\n    "schema": {SCHEMA},\n    "name": {quote(identity.name)},\n    "version": {quote(identity.version)},\n'
+        f'    "params": {{{_block(params)}}},\n    "dependencies": [{_block(upstream)}]\n  }}'
+    )
+
+
+def _block(lines: str) -> str:
+    return f"\n      {lines}\n    " if lines else ""
 
 
 def _quoted(text: str, what: str) -> str:

@@ -209,7 +209,7 @@ class Plan:
         emit, texts = context.emit, list[str]()
         try:
             for prefix, item in zip(self.prefixes, values, strict=True):
-                texts.append(prefix + emit(item))  # noqa: PERF401 - the length is the index of what was refused
+                texts.append(prefix + emit(item))
         except Refusal as refusal:
             refusal.segments.append(f".{self.names[len(texts)]}")
             raise

@@ -16,12 +16,13 @@ from persistable.exceptions import ExplainedNotImplementedError, FidelityError, 
 
 if TYPE_CHECKING:
     import os
+
     from typing_extensions import Buffer
 
 __all__ = ["BufferLoader", "DictEncodable", "FileIO", "PayloadT", "PickleFileIO", "format_name"]
 
 PayloadT = TypeVar("PayloadT")
-PayloadTypeT = PayloadT  # the name that 1.x code imports
+globals()["PayloadTypeT"] = PayloadT  # the name that 1.x code imports
 
 
 class FileIO(ABC, Generic[PayloadT]):

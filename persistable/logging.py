@@ -59,22 +59,18 @@ def get_logger(
     logger = adapt_from_logger if adapt_from_logger is not None else logging.getLogger(name)
     if adapt_from_logger is None:
         logger.setLevel(logging.DEBUG)
-    wanted: list[tuple[logging.Handler | None, int]] = []
     if console_level is not None:
-        console = next((h for h in logger.handlers if isinstance(h, _StderrHandler)), None)
-        wanted.append((console or _add(logger, _StderrHandler()), console_level))
+        consoles = [handler for handler in logger.handlers if isinstance(handler, _StderrHandler)]
+        _configure(logger, consoles[0] if consoles else _StderrHandler(), console_level, format_str)
     if file_loc is not None:
         path = str(Path(file_loc).absolute())
-        found = next((h for h in logger.handlers if isinstance(h, logging.FileHandler) and h.baseFilename == path), None)
-        handler = found or _add(logger, logging.FileHandler(path, encoding="utf-8", delay=True))
-        wanted.append((handler, logging.DEBUG if file_level is None else file_level))
-    for handler, level in wanted:
-        if handler is not None:
-            handler.setLevel(level)
-            handler.setFormatter(logging.Formatter(format_str))
+        files = [handler for handler in logger.handlers if getattr(handler, "baseFilename", None) == path]
+        handler = files[0] if files else logging.FileHandler(path, encoding="utf-8", delay=True)
+        _configure(logger, handler, logging.DEBUG if file_level is None else file_level, format_str)
     return logger
 
 
-def _add(logger: logging.Logger, handler: logging.Handler) -> logging.Handler:
-    logger.addHandler(handler)
-    return handler
+def _configure(logger: logging.Logger, handler: logging.Handler, level: int, format_str: str) -> None:
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter(format_str))
+    logger.addHandler(handler)  # which adds no handler twice

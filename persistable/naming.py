@@ -36,7 +36,7 @@ def slug(name: str) -> str:
         ValueError: the name is not a str, is empty, or has a NUL or a surrogate.
     """
     if not isinstance(name, str):
-        raise ValueError(f"payload_name {name!r} is a {type(name).__qualname__}: give a str")  # noqa: TRY004 - as promised
+        raise ValueError(f"payload_name {name!r} is a {type(name).__qualname__}: give a str")
     if not name:
         raise ValueError("payload_name is empty: give at least one character")
     if "\0" in name:

@@ -97,7 +97,7 @@ def _code_digest(cls: type, root: type) -> str | None:
 
 
 def _normalised(node: object) -> Iterator[str]:
-    """Yield a syntax tree as text, without docstrings and without fields that are empty, which versions add and drop."""
+    """Yield a syntax tree as text, without docstrings and empty fields, which versions add and drop."""
     import ast
 
     if isinstance(node, ast.AST):

@@ -132,9 +132,7 @@ def judge(store: ArtifactStore, address: Address, folder: Folder, choice: Choice
     objection = store.trust.objection(folder.evidence)
     if objection is not None:
         path, reason = objection
-        raise UntrustedArtifactError(
-            name=address.name, key=address.key, path=path, reason=reason, format=choice.format
-        )
+        raise UntrustedArtifactError(name=address.name, key=address.key, path=path, reason=reason, format=choice.format)
 
 
 def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> Loaded:
@@ -306,9 +304,7 @@ def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]
     """Read the lineage of an artifact; see ``ArtifactStore.lineage``."""
     record = find(store, address)
     if record is None:
-        raise MissingArtifactError(
-            name=address.name, key=address.key, path=store.storage.local_path(address.record)
-        )
+        raise MissingArtifactError(name=address.name, key=address.key, path=store.storage.local_path(address.record))
     if record.lineage is None:
         return {}
     name = f"{address.folder}/{lineage_name(address.key)}"

@@ -20,7 +20,9 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
-_TAIL = re.compile(rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z')
+_TAIL = re.compile(
+    rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
+)
 _TAIL_LONGEST = 512  # bytes, far above what a check and a signature take
 _PATH = re.compile(r"[^/\\\0]+(/[^/\\\0]+)*")
 

@@ -98,7 +98,7 @@ class Choice(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """A row of ``Registry.explain``: a format, where it comes from, its rank from 1 (None: out of the question), why."""
+    """A row of ``Registry.explain``: a format, its origin, its rank from 1 (None: out of the question), and why."""
 
     format: str
     distribution: str
@@ -106,7 +106,7 @@ class Ranked(NamedTuple):
     reason: str
 
 
-def _broken(format: str, plugin: Plugin, error: Exception) -> BrokenPluginError:  # noqa: A002 - DESIGN's word
+def _broken(format: str, plugin: Plugin, error: Exception) -> BrokenPluginError:
     return BrokenPluginError(
         format=format, plugin=plugin.name, distribution=plugin.label, reason=f"{type(error).__name__}: {error}"
     )
@@ -141,6 +141,7 @@ class Registry:
         self._formats: dict[str, tuple[FormatSpec, Plugin]] = {}
         self._contested: dict[str, list[Plugin]] = {}
         self._rankings: weakref.WeakKeyDictionary[type, tuple[Ranked, ...]] = weakref.WeakKeyDictionary()
+        self._observers: list[Any] = []
         self._complete = False
         self._warned: set[tuple[str, str]] = set()
 
@@ -222,12 +223,13 @@ class Registry:
         self._rankings.clear()
         if error is not None:
             warnings.warn(
-                f"the plugin {plugin.name!r} of {plugin.label} does not work: {type(error).__name__}: {error}. Repair or "
-                f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}",
+                f"the plugin {plugin.name!r} of {plugin.label} does not work: {type(error).__name__}: {error}. "
+                f"Repair or reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}",
                 PluginWarning,
                 stacklevel=2,
             )
             return
+        self._observers = self._manager.hook.persistable_event.get_hookimpls()
         for spec in plugin.formats:
             if spec.name in self._contested:
                 self._contested[spec.name].append(plugin)
@@ -427,7 +429,8 @@ class Registry:
                     rank += 1
                     yield Ranked(spec.name, plugin.label, rank, f"the default for {near} ({declared})")
                 elif reserved:
-                    reason = f"claims {declared}, whose default is not open to plugins; prefer={{{declared!r}: {spec.name!r}}}"
+                    ask = f"prefer={{{declared!r}: {spec.name!r}}}"
+                    reason = f"claims {declared}, whose default is not open to plugins; ask for it by {ask}"
                     yield Ranked(spec.name, plugin.label, None, reason)
                 else:
                     rivals.append((spec, plugin))
@@ -463,13 +466,13 @@ class Registry:
 
     def notify(self, kind: str, name: str, key: str, **details: Any) -> None:
         """Tell the observers among the plugins that are loaded; their errors are logged."""
-        if self._manager is None or not self._manager.hook.persistable_event.get_hookimpls():
+        if not self._observers:
             return
         event = Event(kind=kind, name=name, key=key, details=details)
-        for implementation in self._manager.hook.persistable_event.get_hookimpls():
+        for implementation in self._observers:
             try:
                 implementation.function(*([event] if implementation.argnames else []))
-            except Exception:
+            except Exception:  # noqa: BLE001 - an observer can never fail the work
                 LOGGER.exception("observer %s failed at %s of %s", implementation.plugin_name, kind, name)
 
 

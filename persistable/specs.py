@@ -75,8 +75,8 @@ class Event:
             ``"missed"`` or ``"quarantined"``.
         name: payload name.
         key: key of the artifact.
-        details: further facts, by kind: ``seconds`` of a generation; ``format``, ``bytes`` and ``path`` of what was
-            persisted or loaded; ``path`` and ``reason`` of damage; ``done`` and ``total`` of progress.
+        details: further facts, by kind: ``seconds`` of a generation; the ``record`` of what was persisted or loaded;
+            ``path`` and ``reason`` of damage; ``done`` and ``total`` of progress.
     """
 
     kind: str

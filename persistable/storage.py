@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from persistable import lock
 from persistable.exceptions import StorageError
-from persistable.naming import STAGED, staged_name
+from persistable.logging import LOGGER
+from persistable.naming import LOCK, STAGED, staged_name
 
 __all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
 
@@ -285,7 +286,13 @@ class LocalStorage(Storage):
         return path
 
     def lock(
-        self, folder: str, key: str, purpose: int, *, timeout: float | None, on_wait: Callable[[str | None], None] | None
+        self,
+        folder: str,
+        key: str,
+        purpose: int,
+        *,
+        timeout: float | None,
+        on_wait: Callable[[str | None], None] | None,
     ) -> lock.Lock:
         """Wait for the lock of a key in a folder. Raises TimeoutError after ``timeout`` seconds."""
         path = self.prepare(folder)
@@ -296,7 +303,7 @@ class LocalStorage(Storage):
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
-            lock.LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, lock.LOCK)
+            LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
 
     def stage(self, folder: str, suffix: str, *, is_directory: bool) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from persistable import commit, journal, lock, reading, upkeep
 from persistable.address import Address
-from persistable.exceptions import LockTimeoutError, UnknownStorageError
+from persistable.exceptions import LockTimeoutError, TrustWarning, UnknownStorageError
 from persistable.io import FileIO
 from persistable.logging import payload_logger
 from persistable.provenance import Origin
@@ -75,6 +76,7 @@ class ArtifactStore:
         "_trust",
         "_verify",
         "_verify_given",
+        "_warned",
         "location",
         "storage_options",
     )
@@ -87,7 +89,7 @@ class ArtifactStore:
         trust: TrustSetting | None = None,
         verify: Literal["full", "size", "off"] | None = None,
         durability: Literal["full", "fast"] | None = None,
-        lock_timeout: float | None | _Unset = UNSET,
+        lock_timeout: float | _Unset | None = UNSET,
         registry: Registry | None = None,
         keep_rejected: bool | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class ArtifactStore:
         self._registry = registry
         self._keep_rejected = keep_rejected
         self._storage: LocalStorage | None = None
+        self._warned: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -111,12 +114,14 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here; the storage is opened again there
-        return {name: getattr(self, name) for name in self.__slots__[1:] if name not in ("_storage", "storage_options")}
+        left_behind = ("__weakref__", "_registry", "_storage", "_warned", "storage_options")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        self._storage = self.storage_options = None
+        self._registry = self._storage = self.storage_options = None
+        self._warned = set()
 
     # -- settings
 
@@ -153,7 +158,7 @@ class ArtifactStore:
         if isinstance(self._lock_timeout, _Unset):
             value = os.environ.get("PERSISTABLE_LOCK_TIMEOUT")
             self._lock_timeout = _seconds(None if value in (None, "", "none") else value)
-        return cast("float | None", self._lock_timeout)
+        return self._lock_timeout
 
     @property
     def keep_rejected(self) -> bool:
@@ -222,6 +227,32 @@ class ArtifactStore:
         self.storage.prepare(address.folder)
         commit.standing(self.storage, address, origin)
 
+    def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
+        """Tell what would go wrong with the format after generating, before: as far as format or type are known.
+
+        Raises FormatError as persisting would, and gives a TrustWarning if the trust of this store would refuse to load
+        what it is about to write. The address's folder has to exist.
+        """
+        choice = self.registry.foreseen(payload_type, injected)
+        if choice is not None:
+            self.warn_of_refusal(address, choice)
+
+    def warn_of_refusal(self, address: Address, choice: Choice) -> None:
+        """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
+        if not choice.executes_code or self.trust.setting == "all":
+            return
+        with self.storage.enter(address.folder) as folder:
+            objection = self.trust.objection(folder.evidence)
+        if objection is not None and objection not in self._warned:
+            self._warned.add(objection)
+            warnings.warn(
+                f"{address.name!r} is about to be persisted in format {choice.format!r}, which this store would refuse "
+                f"to load: {objection[0]} {objection[1]}. Set trust= on the store (or PERSISTABLE_TRUST), tighten the "
+                "permissions, or choose a data-only format.",
+                TrustWarning,
+                stacklevel=5,
+            )
+
     @contextmanager
     def generating(self, address: Address) -> Iterator[None]:
         """Hold the lock under which a key is generated once.
@@ -263,6 +294,8 @@ class ArtifactStore:
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
+        if self._storage is None:
+            return  # nothing has been asked of it yet: there is no folder either
         folder = self.storage.local_path(address.folder)
         journal.note(folder, event, address.name, address.key, detail, mode=self.storage.file_mode)
 

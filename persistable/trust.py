@@ -42,8 +42,8 @@ class Trust:
         if names in (["own"], ["all"], ["data-only"]):
             self.setting, self._users = str(names[0]), frozenset()
         else:
-            names = [part.strip() for name in names for part in (name.split(",") if isinstance(name, str) else [str(name)])]
-            self.setting, self._users = ",".join(names), frozenset(map(_user_id, names))
+            users = [part.strip() for name in names for part in str(name).split(",")]
+            self.setting, self._users = ",".join(users), frozenset(map(_user_id, users))
 
     def __repr__(self) -> str:
         return f"Trust({self.setting!r})"

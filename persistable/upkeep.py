@@ -166,7 +166,16 @@ def sweep(store: ArtifactStore, grace: float) -> Swept:
 def _folders(root: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
         inside = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
-        return sorted([*inside, *(f"{name}/{naming.QUARANTINE}" for name in inside if os.path.isdir(f"{root}/{name}/{naming.QUARANTINE}"))])
+        return sorted(
+            [
+                *inside,
+                *(
+                    f"{name}/{naming.QUARANTINE}"
+                    for name in inside
+                    if os.path.isdir(f"{root}/{name}/{naming.QUARANTINE}")
+                ),
+            ]
+        )
     return []
 
 
