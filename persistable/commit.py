@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
 from persistable.digest import ALGORITHM, digest_of, digest_of_file
-from persistable.exceptions import FidelityError, ForeignArtifactError, SaveError
+from persistable.exceptions import FidelityError, SaveError
 from persistable.io import FileIO
 from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
@@ -84,9 +84,7 @@ def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record 
         record = parse(storage.get(address.record), address, path)
     except (FileNotFoundError, Damage):
         return None
-    if not origin.accepts(record.provenance):
-        found = str(record.provenance.get("class"))
-        raise ForeignArtifactError(name=address.name, key=address.key, path=path, found=found, asked=origin.path)
+    origin.check(record, address, path)
     return record
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from persistable.encodable import DictEncodable
 from persistable.exceptions import ExplainedNotImplementedError, FidelityError, PersistableError, SaveError
@@ -94,7 +94,6 @@ class FileIO(ABC, Generic[PayloadT]):
         raise ExplainedNotImplementedError(f"{type(self).__qualname__}._save")
 
 
-@runtime_checkable
 class BufferLoader(Protocol):
     """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
 

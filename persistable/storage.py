@@ -25,7 +25,7 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _READ = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
 _HAS_DIR_FD = os.open in os.supports_dir_fd
 
 
@@ -90,27 +90,23 @@ class Folder:
         evidence: path and status of the root and of the folder, for the trust gate.
     """
 
-    __slots__ = ("_descriptors", "evidence", "path")
+    __slots__ = ("_descriptor", "evidence", "path")
 
     def __init__(self, root: str, name: str) -> None:
         self.path = f"{root}/{name}"
-        descriptors: list[int] = []
-        self._descriptors = descriptors
-        try:
-            if _HAS_DIR_FD:
-                descriptors.append(os.open(root, _FOLDER))
-                descriptors.append(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=descriptors[0]))
-                statuses = os.fstat(descriptors[0]), os.fstat(descriptors[1])
-            else:
-                statuses = os.stat(root), os.lstat(self.path)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, OSError):
-                error.filename = self.path if len(descriptors) == 1 else root
-                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
+        self._descriptor = -1
+        outermost = os.stat(root)
+        if _HAS_DIR_FD:
+            try:
+                self._descriptor = os.open(self.path, _FOLDER)
+            except NotADirectoryError:
+                if os.path.islink(self.path):
                     raise _link(self.path) from None
-            raise
-        self.evidence = [(root, statuses[0]), (self.path, statuses[1])]
+                raise
+            status = os.fstat(self._descriptor)
+        else:
+            status = os.lstat(self.path)
+        self.evidence = [(root, outermost), (self.path, status)]
 
     def open(self, name: str) -> tuple[int, os.stat_result]:
         """Open a regular file in the folder for reading; return its descriptor and status.
@@ -122,7 +118,7 @@ class Folder:
         """
         try:
             if _HAS_DIR_FD:
-                descriptor = os.open(name, _READ, dir_fd=self._descriptors[1])
+                descriptor = os.open(name, _READ, dir_fd=self._descriptor)
             else:
                 descriptor = os.open(f"{self.path}/{name}", _READ)
         except OSError as error:
@@ -141,10 +137,10 @@ class Folder:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Give the descriptors back."""
-        for descriptor in self._descriptors:
+        """Give the descriptor back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)
-        self._descriptors.clear()
 
     def __enter__(self) -> Folder:
         return self
@@ -191,15 +187,20 @@ class LocalStorage(Storage):
 
     def __init__(self, root: str, *, private: bool = True) -> None:
         self.root = root
-        self.url = f"file://{root}"
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
 
     # -- the Storage interface
 
+    @property
+    def url(self) -> str:  # type: ignore[override]
+        return f"file://{self.root}"
+
     def get(self, name: str) -> bytes:
-        folder, _, file = name.rpartition("/")
-        with self.enter(folder) as entered:
-            return entered.read(file)[0]
+        descriptor = os.open(self.local_path(name), _READ)
+        try:
+            return read_all(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
 
     def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
         folder = os.path.dirname(self.local_path(name))

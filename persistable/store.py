@@ -6,6 +6,7 @@ nothing of the life cycle of a Persistable.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import warnings
@@ -129,14 +130,14 @@ class ArtifactStore:
     def trust(self) -> Trust:
         """Who may have code executed by a load."""
         if self._trust is None:
-            self._trust = Trust(os.environ.get("PERSISTABLE_TRUST") or "own")
+            self._trust = _trust(_setting("TRUST", "own"))
         return self._trust
 
     @property
     def verify(self) -> str:
         """What is checked before a payload is served."""
         if self._verify is None:
-            self._verify = _one_of("PERSISTABLE_VERIFY", os.environ.get("PERSISTABLE_VERIFY") or "full", _VERIFY)
+            self._verify = _one_of("PERSISTABLE_VERIFY", _setting("VERIFY", "full"), _VERIFY)
         return self._verify
 
     @property
@@ -148,7 +149,7 @@ class ArtifactStore:
     def durability(self) -> str:
         """What a commit has survived when it returns."""
         if self._durability is None:
-            value = os.environ.get("PERSISTABLE_DURABILITY") or "full"
+            value = _setting("DURABILITY", "full")
             self._durability = _one_of("PERSISTABLE_DURABILITY", value, _DURABILITY)
         return self._durability
 
@@ -156,15 +157,15 @@ class ArtifactStore:
     def lock_timeout(self) -> float | None:
         """Seconds to wait for somebody else who generates the same key; None waits."""
         if isinstance(self._lock_timeout, _Unset):
-            value = os.environ.get("PERSISTABLE_LOCK_TIMEOUT")
-            self._lock_timeout = _seconds(None if value in (None, "", "none") else value)
+            value = _setting("LOCK_TIMEOUT", "none")
+            self._lock_timeout = _seconds(None if value == "none" else value)
         return self._lock_timeout
 
     @property
     def keep_rejected(self) -> bool:
         """Whether an invalid payload is kept in quarantine."""
         if self._keep_rejected is None:
-            value = (os.environ.get("PERSISTABLE_KEEP_REJECTED") or "1").lower()
+            value = _setting("KEEP_REJECTED", "1").lower()
             known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
             self._keep_rejected = known[_one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
         return self._keep_rejected
@@ -331,6 +332,14 @@ def _located(location: str | os.PathLike[str]) -> str:
     if not os.path.isabs(location):
         location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
     return location.rstrip("/") or "/"
+
+
+_trust = functools.lru_cache(maxsize=16)(Trust)
+
+
+def _setting(name: str, default: str) -> str:
+    name = f"PERSISTABLE_{name}"
+    return (os.environ[name] or default) if name in os.environ else default
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
