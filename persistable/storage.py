@@ -66,7 +66,7 @@ class Storage(ABC):
         """Return the whole content of an object."""
 
     @abstractmethod
-    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+    def put(self, name: str, data: bytes) -> None:
         """Create or replace an object; readers see the old content or the new one, never a part."""
 
     @abstractmethod
@@ -174,7 +174,8 @@ class LocalStorage(Storage):
     """A folder of the local file system (or of one that is mounted).
 
     ``private`` keeps the group and others from writing whatever is created, whatever the umask says, because the
-    default trust would refuse to read it back.
+    default trust would refuse to read it back. ``durable`` flushes files and the folders that name them to the disk
+    before a call returns.
     """
 
     capabilities = Capabilities(
@@ -185,8 +186,8 @@ class LocalStorage(Storage):
         open_files_survive_deletion=os.name == "posix",
     )
 
-    def __init__(self, root: str, *, private: bool = True) -> None:
-        self.root = root
+    def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
+        self.root, self.durable = root, durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
 
     # -- the Storage interface
@@ -202,20 +203,20 @@ class LocalStorage(Storage):
         finally:
             os.close(descriptor)
 
-    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+    def put(self, name: str, data: bytes) -> None:
         folder = os.path.dirname(self.local_path(name))
         staged = f"{folder}/{staged_name('')}"
         try:
             try:
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             except FileNotFoundError:
-                os.makedirs(folder, self.folder_mode, exist_ok=True)
+                self._make(folder)
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             try:
                 view = memoryview(data)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                if durable:
+                if self.durable:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -224,8 +225,7 @@ class LocalStorage(Storage):
             with contextlib.suppress(OSError):
                 os.unlink(staged)
             raise
-        if durable:
-            sync_folder(folder)
+        self.flush_folder(folder)
 
     def stat(self, name: str) -> Entry:
         status = os.lstat(self.local_path(name))
@@ -273,7 +273,7 @@ class LocalStorage(Storage):
             status = os.lstat(path)
         except FileNotFoundError:
             try:
-                os.makedirs(path, self.folder_mode, exist_ok=True)
+                self._make(path)
                 status = os.lstat(path)
             except OSError as error:
                 raise _unwritable(error, path) from error
@@ -285,6 +285,20 @@ class LocalStorage(Storage):
             code = errno.EROFS if _read_only(path) else errno.EACCES
             raise _unwritable(OSError(code, os.strerror(code), path), path)
         return path
+
+    def _make(self, path: str) -> None:
+        """Make a folder and those above it, and flush their names."""
+        missing = [path]
+        while not os.path.isdir(above := os.path.dirname(missing[-1])):
+            missing.append(above)
+        os.makedirs(path, self.folder_mode, exist_ok=True)
+        for made in missing:
+            self.flush_folder(os.path.dirname(made))
+
+    def flush_folder(self, path: str) -> None:
+        """Flush a folder's entries to the disk, if this storage is durable and the system can."""
+        if self.durable:
+            sync_folder(path)
 
     def lock(
         self,

@@ -70,6 +70,7 @@ class ArtifactStore:
     __slots__ = (
         "__weakref__",
         "_durability",
+        "_judged",
         "_keep_rejected",
         "_lock_timeout",
         "_registry",
@@ -77,7 +78,6 @@ class ArtifactStore:
         "_trust",
         "_verify",
         "_verify_given",
-        "_warned",
         "location",
         "storage_options",
     )
@@ -104,7 +104,7 @@ class ArtifactStore:
         self._registry = registry
         self._keep_rejected = keep_rejected
         self._storage: LocalStorage | None = None
-        self._warned: set[tuple[str, str]] = set()
+        self._judged: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -115,14 +115,14 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here; the storage is opened again there
-        left_behind = ("__weakref__", "_registry", "_storage", "_warned", "storage_options")
+        left_behind = ("__weakref__", "_registry", "_storage", "_judged", "storage_options")
         return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
         self._registry = self._storage = self.storage_options = None
-        self._warned = set()
+        self._judged = set()
 
     # -- settings
 
@@ -184,7 +184,9 @@ class ArtifactStore:
             scheme = _URL.match(self.location)
             if scheme is not None:
                 raise UnknownStorageError(url=self.location, scheme=scheme[1].lower())
-            self._storage = LocalStorage(self.location, private=self.trust.setting == "own")
+            self._storage = LocalStorage(
+                self.location, private=self.trust.setting == "own", durable=self.durability == "full"
+            )
         return self._storage
 
     # -- artifacts
@@ -240,12 +242,13 @@ class ArtifactStore:
 
     def warn_of_refusal(self, address: Address, choice: Choice) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
-        if not choice.executes_code or self.trust.setting == "all":
+        judged = (address.folder, choice.format)
+        if not choice.executes_code or self.trust.setting == "all" or judged in self._judged:
             return
+        self._judged.add(judged)  # once per folder: the load itself looks every time
         with self.storage.enter(address.folder) as folder:
             objection = self.trust.objection(folder.evidence)
-        if objection is not None and objection not in self._warned:
-            self._warned.add(objection)
+        if objection is not None:
             warnings.warn(
                 f"{address.name!r} is about to be persisted in format {choice.format!r}, which this store would refuse "
                 f"to load: {objection[0]} {objection[1]}. Set trust= on the store (or PERSISTABLE_TRUST), tighten the "
