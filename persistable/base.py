@@ -397,7 +397,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     # -- for subclasses to define
 
-    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:
+    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:  # noqa: ARG002 - for subclasses
         """Compute and return the payload from ``self.params`` and the dependencies' payloads.
 
         ``untracked_payload_params`` are passed through from the caller; they must not change the payload, since they
@@ -584,7 +584,7 @@ def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 
 
-def _suffix(suffix: str) -> str:
+def _suffix(suffix: Any) -> str:
     if not isinstance(suffix, str) or not re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
         raise ValueError(
             f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'"

@@ -20,7 +20,7 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().raw_decode
 _START = re.compile(r'{\n  "record_schema": (\d+),\n  "key": "([0-9a-f]{32})",\n')
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines

@@ -318,7 +318,7 @@ class ArtifactStore:
         return upkeep.sweep(self, grace)
 
 
-def _located(location: str | os.PathLike[str]) -> str:
+def _located(location: Any) -> str:
     if isinstance(location, str):
         if location.startswith("file://"):
             location = location.removeprefix("file://")
