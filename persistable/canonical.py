@@ -45,6 +45,9 @@ class Context(Protocol):
     def emit(self, value: object) -> str:
         """Return the canonical text of a part."""
 
+    def customised(self, more: Mapping[type, Callable[[Any], Any]]) -> Context:
+        """Return the context for the parts of an object that brings a map of its own."""
+
 
 Emitter = Callable[[Any, Context], str]
 

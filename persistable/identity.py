@@ -1,8 +1,8 @@
 """The identity of an artifact, its key, and its lineage: pure functions, no I/O.
 
 The identity is the JSON document ``{"dependencies": [[role, key], …], "name", "params", "schema", "version"}`` in
-canonical form; its SHA-256, cut to 128 bits, is the key. Upstream artifacts enter by key (a Merkle tree), so the cost is
-linear in the number of nodes, whatever the paths between them.
+canonical form; its SHA-256, cut to 128 bits, is the key. Upstream artifacts enter by key (a Merkle tree), so the cost
+is linear in the number of nodes, whatever the paths between them.
 """
 
 from __future__ import annotations

@@ -142,16 +142,26 @@ def _undecorated(cls: type) -> tuple[str, ...]:
 class Plan:
     """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
 
-    ``fields`` is a tuple of names in order of definition with a value or a descriptor each; for anything but dataclasses
-    it is given by the model library, or empty. A plan holds no reference to its class.
+    A plan holds no reference to its class.
+
+    Attributes:
+        names: tracked fields, sorted; ``prefixes`` are these as JSON, ``get`` fetches their values.
+        absent: what the absence of a field means, for fields that were added later.
+        in_dict: how many entries the ``__dict__`` of an instance has that consists of its fields only.
+        slots: slots that are no fields.
+        left_out: names that never enter the key.
+        undecorated: names that look like fields and are none.
+        simple: whether an instance may consist of its fields only.
+        excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring custom encoders.
+        suits_params: whether an instance can be the params of a payload.
     """
 
     __slots__ = (
         "absent",
-        "cached",
         "excludes",
         "get",
         "in_dict",
+        "left_out",
         "names",
         "own",
         "prefixes",
@@ -160,22 +170,26 @@ class Plan:
         "suits_params",
         "tracked",
         "undecorated",
-        "untracked",
     )
 
     def __init__(
-        self, cls: type, base: type, fields: Iterable[tuple[str, FieldOptions | None]], *, slots: bool = True
+        self,
+        cls: type,
+        base: type,
+        fields: Iterable[tuple[str, FieldOptions | None]],
+        *,
+        slots: bool = True,
+        ignored: frozenset[str] = frozenset(),
     ) -> None:
         listed = tuple((name, options or _PLAIN) for name, options in fields)
         self.names = tuple(sorted(name for name, options in listed if options.tracked))
-        self.untracked = frozenset(name for name, options in listed if not options.tracked)
+        self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}
         self.prefixes = tuple(_prefix(cls, name) for name in self.names)
         self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
         in_slots = _slots(cls, base)
         self.in_dict = sum(name not in in_slots for name, _ in listed)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
-        self.cached = _cached(cls)
         self.undecorated = _undecorated(cls)
         self.simple = not (self.absent or self.slots or self.undecorated)
         self.tracked = frozenset(self.names)
@@ -196,7 +210,8 @@ class Plan:
         if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
             return None
         try:
-            return self.get(value)
+            values: tuple[Any, ...] = self.get(value)
+            return values
         except AttributeError:
             return None
 
@@ -209,7 +224,7 @@ class Plan:
         emit, texts = context.emit, list[str]()
         try:
             for prefix, item in zip(self.prefixes, values, strict=True):
-                texts.append(prefix + emit(item))  # noqa: PERF401 - the length is the index of what was refused
+                texts.append(prefix + emit(item))
         except Refusal as refusal:
             refusal.segments.append(f".{self.names[len(texts)]}")
             raise
@@ -239,11 +254,10 @@ class Plan:
                 f"{', '.join(missing)} would be left out, because its class extends a dataclass but is not one: "
                 "decorate it with @dataclass (or annotate constants as ClassVar)",
             )
-        left_out = self.untracked | self.cached | _NOT_STATE
-        for name in self.slots - left_out:
+        for name in self.slots - self.left_out:
             if (held := getattr(value, name, _UNSET)) is not _UNSET:
                 found[name] = held
-        found |= {name: held for name, held in instance.items() if name not in left_out}
+        found |= {name: held for name, held in instance.items() if name not in self.left_out}
         for name in value._excluded_attributes if self.excludes else ():
             found.pop(name, None)
         for name in found:

@@ -220,5 +220,6 @@ LITERALS: tuple[tuple[str, str, Emitter], ...] = (
     ("functools", "_lru_cache_wrapper", _function),
     ("functools", "partial", _partial),
     ("numpy", "ufunc", _ufunc),
-    ("numpy", "_ArrayFunctionDispatcher", _function),
+    ("numpy._core._multiarray_umath", "_ArrayFunctionDispatcher", _function),
+    ("numpy.core._multiarray_umath", "_ArrayFunctionDispatcher", _function),
 )

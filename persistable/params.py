@@ -87,6 +87,7 @@ def param(
         absent_means: for a field that was added later: the value that artifacts made before it was there stand for. The
             field is left out of the key exactly while its value is encoded like this one, of which a copy is taken.
         metadata: as for ``dataclasses.field``.
+        field_kwargs: as for ``dataclasses.field``.
 
     Raises:
         ValueError: ``absent_means`` for a field that is not tracked.
@@ -168,7 +169,7 @@ def _held(params: object) -> dict[str, Any]:
 
 
 def _filled(cls: type, state: Mapping[str, Any]) -> Any:
-    new = cls.__new__(cls)
+    new: Any = object.__new__(cls)
     for name, value in state.items():
         object.__setattr__(new, name, value)  # a frozen dataclass has no other way
     return new
@@ -176,12 +177,11 @@ def _filled(cls: type, state: Mapping[str, Any]) -> Any:
 
 def _restored(cls: type, state: Mapping[str, Any]) -> Any:
     """Rebuild unpickled params whose secrets stayed behind: they become their default, or None."""
-    defaults = {
-        name: field.default
-        if field.default is not _MISSING
-        else (None if field.default_factory is _MISSING else field.default_factory())
-        for name, field in _secrets(cls).items()
-    }
+    defaults: dict[str, Any] = {}
+    for name, field in _secrets(cls).items():
+        factory: Any = field.default_factory
+        default = None if field.default is _MISSING else field.default
+        defaults[name] = default if factory is _MISSING else factory()
     return _filled(cls, {**state, **defaults})
 
 
