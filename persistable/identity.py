@@ -7,6 +7,7 @@ is linear in the number of nodes, whatever the paths between them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any, NoReturn
 
@@ -108,6 +109,7 @@ def lineage_text(identity: Identity) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n" if lines else "{}\n"
 
 
+@functools.lru_cache(maxsize=1024, typed=True)
 def _quoted(text: str, what: str) -> str:
     if type(text) is not str:
         raise TypeError(f"the {what} of an identity is a str, not {type(text).__qualname__}")

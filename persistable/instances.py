@@ -19,7 +19,8 @@ from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from persistable.canonical import Context, Refusal, plain_name
+from persistable.canonical import Context, Refusal, plain_name, scalar_parts
+from persistable.literals import find_public
 
 __all__ = ["OPTIONS", "FieldOptions", "Plan", "class_id", "hidden_layer", "plan_of"]
 
@@ -193,9 +194,11 @@ class Plan:
         self.undecorated = _undecorated(cls)
         self.simple = not (self.absent or self.slots or self.undecorated)
         self.tracked = frozenset(self.names)
-        self.excludes = hasattr(cls, "_excluded_attributes")
-        self.suits_params = (is_dataclass(cls) or self.excludes) and hidden_layer(cls, object) is None
-        self.own = hasattr(cls, "_custom_type_encoder_map")
+        self.excludes = _overrides(cls, "_excluded_attributes")
+        self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
+            cls, object
+        ) is None
+        self.own = _overrides(cls, "_custom_type_encoder_map")
 
     def _few(self, value: Any) -> tuple[Any, ...]:
         return tuple(getattr(value, name) for name in self.names)
@@ -217,10 +220,17 @@ class Plan:
 
     def parts(self, value: Any, context: Context) -> list[str]:
         """Return ``"field":text`` of what enters the key, sorted by name."""
-        values = self.fields_only(value)
+        return self.parts_of(value, self.fields_only(value), context)
+
+    def parts_of(self, value: Any, values: tuple[Any, ...] | None, context: Context) -> list[str]:
+        """Return the parts of a value whose ``fields_only`` are known already."""
+        if values is not None and not context.custom:
+            parts = scalar_parts(self.prefixes, values)
+            if parts is not None:
+                return parts
         if values is None:
-            parts = [self.part(name, held, value, context) for name, held in self.attributes(value).items()]
-            return [part for part in parts if part is not None]
+            found = [self.part(name, held, value, context) for name, held in self.attributes(value).items()]
+            return [part for part in found if part is not None]
         emit, texts = context.emit, list[str]()
         try:
             for prefix, item in zip(self.prefixes, values, strict=True):
@@ -263,6 +273,12 @@ class Plan:
         for name in found:
             _prefix(value, name)
         return dict(sorted(found.items()))
+
+
+def _overrides(cls: type, name: str) -> bool:
+    """Say whether a class has a 1.x hook of its own, not the one that changes nothing."""
+    standard = find_public("persistable.encodable", "DictEncodable")
+    return hasattr(cls, name) and (standard is None or getattr(cls, name) is not getattr(standard, name))
 
 
 def _prefix(value: object, name: object) -> str:

@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
+from operator import is_
 from typing import Any, TypeVar, overload
 
 from persistable.canonical import Refusal
@@ -203,7 +204,6 @@ def _reconstructed(reduced: Any, each: Callable[[Any], Any]) -> Any:
 # -- snapshots ---------------------------------------------------------------------------------------------------------
 
 _IMMUTABLE = frozenset({type(None), bool, int, float, complex, str, bytes, range, type(...)})
-_MUTABLE = object()
 
 
 def _immutable(value: object) -> bool:
@@ -233,21 +233,23 @@ class Snapshot:
         again; other I/O errors are raised as they are.
         """
         plan = _plan(params)
-        now = None if self._values is None else plan.fields_only(params)
-        if now is None or len(now) != len(self.parts):
+        now = plan.fields_only(params)
+        if now is None or self._values is None or len(now) != len(self.parts):
             return self._any_difference(params, extend)
-        context: Encoder | None = None
-        for name, value, before, part in zip(plan.names, now, self._values or (), self.parts, strict=True):
+        if _IMMUTABLE.issuperset(map(type, now)) and all(map(is_, now, self._values)):
+            return None
+        context = _context(plan, params, extend)
+        for name, value, before, part in zip(plan.names, now, self._values, self.parts, strict=True):
             if value is before and _immutable(value):
                 continue
-            context = context or _context(params, extend)
             if _part_now(plan, name, value, params, context) != part:
                 return f"params.{name}"
         return None
 
     def _any_difference(self, params: object, extend: Extend | None) -> str | None:
         before = {_name_of(part): part for part in self.parts}
-        plan, context = _plan(params), _context(params, extend)
+        plan = _plan(params)
+        context = _context(plan, params, extend)
         try:
             held = plan.attributes(params)
         except Refusal:
@@ -283,7 +285,8 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     """
     try:
         plan = _plan(params)
-        return Snapshot(tuple(plan.parts(params, _context(params, extend))), plan.fields_only(params))
+        values = plan.fields_only(params)
+        return Snapshot(tuple(plan.parts_of(params, values, _context(plan, params, extend))), values)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
 
@@ -296,8 +299,8 @@ def _plan(params: object) -> Plan:
     return plan
 
 
-def _context(params: Any, extend: Extend | None) -> Encoder:
-    return Encoder(params._custom_type_encoder_map if isinstance(params, DictEncodable) else {}, extend)
+def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:
+    return Encoder(params._custom_type_encoder_map if plan.own else {}, extend)
 
 
 # -- for people --------------------------------------------------------------------------------------------------------
