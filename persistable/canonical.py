@@ -126,23 +126,29 @@ def _slice(value: slice, context: Context) -> str:
     return f'{{"$":"slice","value":{items((value.start, value.stop, value.step), context)}}}'
 
 
-_PRINT: dict[type, Callable[[Any], str]] = {
-    NoneType: {None: "null"}.__getitem__,
-    bool: {True: "true", False: "false"}.__getitem__,
-    int: int.__repr__,
-    float: float.__repr__,
-    str: encode_basestring_ascii,
-}
-
-
 def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> list[str] | None:
-    """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None."""
+    """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None.
+
+    Written out because it decides what a key of a few fields costs.
+    """
+    parts: list[str] = []
     try:
-        parts = [prefix + _PRINT[type(value)](value) for prefix, value in zip(prefixes, values, strict=True)]
-    except (KeyError, ValueError):  # another type; an int too wide for sys.set_int_max_str_digits
+        for prefix, value in zip(prefixes, values):  # noqa: B905 - equally long by construction
+            kind = type(value)
+            if kind is str:
+                parts.append(prefix + encode_basestring_ascii(value))
+            elif kind is int or kind is float:
+                parts.append(f"{prefix}{value!r}")
+            elif kind is bool:
+                parts.append(prefix + ("true" if value else "false"))
+            elif value is None:
+                parts.append(prefix + "null")
+            else:
+                return None
+    except ValueError:  # an int too wide for sys.set_int_max_str_digits
         return None
     text = "".join(parts)
-    # these find every wide int, lone surrogate, nan and inf, and now and then a harmless text: then emitters look closer
+    # this finds every wide int, lone surrogate, nan and inf, and now and then a harmless text: emitters look closer
     return None if len(text) > 600 or "\\ud" in text or ":nan" in text or "inf" in text else parts
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import is_
 from typing import Any, TypeVar, overload
 
-from persistable.canonical import Refusal
+from persistable.canonical import Refusal, scalar_parts
 from persistable.encodable import DictEncodable
 from persistable.encoding import Encoder, Extend, encode, refused
 from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
@@ -286,6 +286,9 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     try:
         plan = _plan(params)
         values = plan.fields_only(params)
+        plain = None if values is None or plan.own else scalar_parts(plan.prefixes, values)
+        if plain is not None:
+            return Snapshot(tuple(plain), values)
         return Snapshot(tuple(plan.parts_of(params, values, _context(plan, params, extend))), values)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
