@@ -21,6 +21,7 @@ __all__ = [
     "Context",
     "Emitter",
     "Refusal",
+    "attribute_segment",
     "canonical",
     "digest_of",
     "items",
@@ -219,7 +220,12 @@ def pairs(mapped: Iterable[tuple[Any, Any]], context: Context) -> list[str]:
     return texts
 
 
-def mapping(value: dict[Any, Any], context: Context) -> str:
+def attribute_segment(name: object) -> str:
+    """Return the segment of a path that names an attribute."""
+    return f".{name}" if type(name) is str else "[…]"
+
+
+def mapping(value: dict[Any, Any], context: Context, segment: Callable[[object], str] = key_segment) -> str:
     """Return a JSON object if every key is a plain str, else a tagged one of sorted pairs."""
     if len(value) >= _SHORT and not context.custom and set(map(type, value)) == {str}:
         flat = _flat(value, value.values())
@@ -236,7 +242,7 @@ def mapping(value: dict[Any, Any], context: Context) -> str:
         try:
             parts.append(f"{names[key]}:{context.emit(value[key])}")
         except Refusal as refusal:
-            refusal.segments.append(key_segment(key))
+            refusal.segments.append(segment(key))
             raise
     return f"{{{','.join(parts)}}}"
 

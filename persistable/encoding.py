@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from persistable.arrays import MASKED_STATE, numpy_emitter
-from persistable.canonical import NATIVES, Context, Emitter, Refusal, canonical, mapping
+from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
@@ -267,8 +267,8 @@ def _pydantic(cls: type, root: type) -> Emitter:
     def emit_model(value: Any, context: Context) -> str:
         fields = ",".join(plan.parts(value, context))
         extra, private = value.__pydantic_extra__, value.__pydantic_private__
-        more = f',"extra":{mapping(extra, context)}' if extra else ""
-        hidden = f',"private":{mapping(private, context)}' if private else ""
+        more = f',"extra":{mapping(extra, context, attribute_segment)}' if extra else ""
+        hidden = f',"private":{mapping(private, context, attribute_segment)}' if private else ""
         return f'{{"$":"pydantic","class":{class_id(type(value))}{more},"fields":{{{fields}}}{hidden}}}'
 
     return emit_model

@@ -44,7 +44,10 @@ class Identity(_Fields):
     dependencies: tuple[tuple[str, Identity], ...]
 
     def __eq__(self, other: object) -> bool:
-        return self.key == other.key if isinstance(other, Identity) else NotImplemented
+        return isinstance(other, Identity) and self.key == other.key
+
+    def __ne__(self, other: object) -> bool:  # a tuple has its own
+        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -34,6 +34,7 @@ _C_DESCRIPTORS = (
     types.ClassMethodDescriptorType,
 )
 _CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
+_FIELD_MARKERS = ("__dataclass_fields__", "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
 
 
@@ -127,9 +128,9 @@ def _undecorated(cls: type) -> tuple[str, ...]:
     """Name the annotated values of classes that extend a (data)class with fields and are none: fields in looks only."""
     return tuple(
         name
-        for marker in ("__dataclass_fields__", "__attrs_attrs__")
         for layer in cls.__mro__
-        if hasattr(layer, marker) and marker not in vars(layer)
+        if any(hasattr(layer, marker) for marker in (*_FIELD_MARKERS, "_excluded_attributes"))
+        and not any(marker in vars(layer) for marker in _FIELD_MARKERS)
         for name, annotation in _annotations(layer).items()
         if name in vars(layer)
         and not _is_class_variable(annotation)

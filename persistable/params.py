@@ -120,14 +120,18 @@ def _secrets(cls: type) -> dict[str, dataclasses.Field[Any]]:
 # -- params ------------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
 class PersistableParams(DictEncodable):
-    """Base of params. Make subclasses dataclasses; every field enters the key unless ``param()`` says otherwise.
+    """Base of params. Make subclasses dataclasses, frozen or not; every field enters the key unless ``param()`` says no.
 
     Instance attributes that are no fields enter the key as well, so a subclass that sets them in its own ``__init__``
     works as in 1.x; ``_excluded_attributes`` names those to leave out, and ``_custom_type_encoder_map`` gives types an
     encoding. A pickle holds no secret: after unpickling such a field has its default, or None.
     """
+
+    def __repr__(self) -> str:  # dataclasses have their own
+        secrets = _secrets(type(self))
+        shown = ", ".join(f"{name}={value!r}" for name, value in _held(self).items() if name not in secrets)
+        return f"{type(self).__qualname__}({shown})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes by name, without secrets, encoded one level deep, nested encodables recursively."""
@@ -150,14 +154,25 @@ class PersistableParams(DictEncodable):
         return _restored, (type(self), state)
 
     def __copy__(self) -> Any:
-        if not _secrets(type(self)):
-            return _reconstructed(super().__reduce_ex__(4), lambda part: part)
-        return _filled(type(self), _held(self))
+        return self._copied(lambda part: part, {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if not _secrets(type(self)):
-            return _reconstructed(super().__reduce_ex__(4), lambda part: copy.deepcopy(part, memo))
-        return _filled(type(self), copy.deepcopy(_held(self), memo))
+        return self._copied(lambda part: copy.deepcopy(part, memo), memo)
+
+    def _copied(self, each: Callable[[Any], Any], memo: dict[int, Any]) -> Any:
+        """Do what ``copy`` does with objects that have no say in it, but from all attributes, not from the pickle."""
+        if _secrets(type(self)):
+            new = memo[id(self)] = object.__new__(type(self))
+            return _filled(new, each(_held(self)))
+        function, arguments, state = (*super().__reduce_ex__(4), None)[:3]
+        new = memo[id(self)] = function(*map(each, arguments))
+        state = each(state)
+        if hasattr(new, "__setstate__"):
+            new.__setstate__(state)
+            return new
+        for part in state if isinstance(state, tuple) else (state,):
+            _filled(new, part or {})
+        return new
 
 
 def _held(params: object) -> dict[str, Any]:
@@ -169,8 +184,7 @@ def _held(params: object) -> dict[str, Any]:
     return in_slots | getattr(params, "__dict__", {})
 
 
-def _filled(cls: type, state: Mapping[str, Any]) -> Any:
-    new: Any = object.__new__(cls)
+def _filled(new: Any, state: Mapping[str, Any]) -> Any:
     for name, value in state.items():
         object.__setattr__(new, name, value)  # a frozen dataclass has no other way
     return new
@@ -183,22 +197,7 @@ def _restored(cls: type, state: Mapping[str, Any]) -> Any:
         factory: Any = field.default_factory
         default = None if field.default is _MISSING else field.default
         defaults[name] = default if factory is _MISSING else factory()
-    return _filled(cls, {**state, **defaults})
-
-
-def _reconstructed(reduced: Any, each: Callable[[Any], Any]) -> Any:
-    """Do what ``copy`` does with the result of ``__reduce_ex__``, which ``__copy__`` hides from it."""
-    function, arguments, state = (*reduced, None)[:3]
-    new = function(*map(each, arguments))
-    if state is not None:
-        state = each(state)
-        if hasattr(new, "__setstate__"):
-            new.__setstate__(state)
-        else:
-            for part in state if isinstance(state, tuple) else (state,):
-                for name, value in (part or {}).items():
-                    object.__setattr__(new, name, value)
-    return new
+    return _filled(object.__new__(cls), {**state, **defaults})
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------------
