@@ -27,7 +27,7 @@ MASKED_STATE = frozenset(
 def numpy_emitter(cls: type) -> Emitter | None:
     """Return the encoding of instances of a class of numpy's own, or None. numpy must be imported."""
     numpy = sys.modules["numpy"]
-    if cls is numpy.ndarray or cls is numpy.memmap:
+    if cls is numpy.ndarray or cls is find_public("numpy", "memmap"):
         return _array
     if issubclass(cls, numpy.dtype):
         return _dtype

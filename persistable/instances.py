@@ -154,7 +154,7 @@ class Plan:
         left_out: names that never enter the key.
         undecorated: names that look like fields and are none.
         simple: whether an instance may consist of its fields only.
-        excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring custom encoders.
+        excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring encoders.
         suits_params: whether an instance can be the params of a payload.
     """
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-import errno
 import hashlib
 import json
 import os
-import stat
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from operator import is_
 from typing import Any, TypeVar, overload
 
 from persistable.canonical import Refusal, scalar_parts
 from persistable.encodable import DictEncodable
 from persistable.encoding import Encoder, Extend, encode, refused
+from persistable.file_content import FileContent
 from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
 
 __all__ = ["FileContent", "PersistableParams", "Snapshot", "param", "snapshot", "untracked"]
@@ -121,7 +120,7 @@ def _secrets(cls: type) -> dict[str, dataclasses.Field[Any]]:
 
 
 class PersistableParams(DictEncodable):
-    """Base of params. Make subclasses dataclasses, frozen or not; every field enters the key unless ``param()`` says no.
+    """Base of params. Make subclasses dataclasses, frozen or not; each field enters the key unless ``param()`` says no.
 
     Instance attributes that are no fields enter the key as well, so a subclass that sets them in its own ``__init__``
     works as in 1.x; ``_excluded_attributes`` names those to leave out, and ``_custom_type_encoder_map`` gives types an
@@ -168,7 +167,8 @@ class PersistableParams(DictEncodable):
         new = memo[id(self)] = function(*map(each, arguments))
         state = each(state)
         if hasattr(new, "__setstate__"):
-            new.__setstate__(state)
+            if state is not None:
+                new.__setstate__(state)
             return new
         for part in state if isinstance(state, tuple) else (state,):
             _filled(new, part or {})
@@ -231,7 +231,10 @@ class Snapshot:
         A param that can no longer be encoded, or whose file is gone, has changed. ``FileContent`` looks at its file
         again; other I/O errors are raised as they are.
         """
-        plan = _plan(params)
+        try:
+            plan = _plan(params)
+        except Refusal:
+            return "params"
         now = plan.fields_only(params)
         if now is None or self._values is None or len(now) != len(self.parts):
             return self._any_difference(params, extend)
@@ -311,32 +314,38 @@ def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:
 def untracked(params: object) -> dict[str, Any]:
     """Return a JSON document, for people, of what does not enter the key: untracked fields and paths of files.
 
-    Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out. A value that has no
-    encoding is described by its class; nothing is raised.
+    Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out; what is reached on
+    several ways is shown once. A value that has no encoding is described by its class; nothing is raised.
     """
-    return dict(_untracked(params, "", 0))
+    found: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # a description for people must not fail the work
+        _collect(params, "", found, set())
+    return found
 
 
-def _untracked(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > _DEPTH:
-        return
+def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
     if isinstance(value, FileContent):
-        yield path, {"path": os.fspath(value)}
-    elif type(value) is dict:
+        found[path] = _described(value)
+    elif id(value) in seen or path.count(".") + path.count("[") > _DEPTH:
+        return
+    elif type(value) is dict and not _IMMUTABLE.issuperset(map(type, value.values())):
+        seen.add(id(value))
         for key, held in value.items():
             if type(key) is str:
-                yield from _untracked(held, f"{path}[{key!r}]", depth + 1)
+                _collect(held, f"{path}[{key!r}]", found, seen)
     elif type(value) in (list, tuple) and not _IMMUTABLE.issuperset(map(type, value)):
+        seen.add(id(value))
         for index, held in enumerate(value):
-            yield from _untracked(held, f"{path}[{index}]", depth + 1)
+            _collect(held, f"{path}[{index}]", found, seen)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        seen.add(id(value))
         for field in dataclasses.fields(value):
             options, held = _options(field), getattr(value, field.name, None)
             name = f"{path}.{field.name}" if path else field.name
             if options.tracked:
-                yield from _untracked(held, name, depth + 1)
+                _collect(held, name, found, seen)
             elif not options.secret:
-                yield name, _described(held)
+                found[name] = _described(held)
 
 
 _DEPTH = 32
@@ -349,63 +358,3 @@ def _described(value: object) -> Any:
         return json.loads(encode(value))
     except Exception:  # noqa: BLE001 - a description for people must not fail the work
         return {"class": type(value).__qualname__}
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
-
-_RACY = 2_000_000_000  # ns: a file changed so lately can change again within its time stamp
-_digests: dict[str, tuple[tuple[int, ...], str]] = {}
-
-
-class FileContent(os.PathLike[str]):
-    """A file that defines the payload by what is in it, wherever it lies.
-
-    In the key it is the SHA-256 of the file's bytes; the path is untracked. The digest is remembered within the process
-    by the file's size, time of change, inode and device.
-    """
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fsdecode(os.fspath(path))
-
-    def __fspath__(self) -> str:
-        return self._path
-
-    def __repr__(self) -> str:
-        return f"FileContent({self._path!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return self._path == other._path if isinstance(other, FileContent) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((FileContent, self._path))
-
-    def __persistable_params__(self) -> dict[str, str]:
-        return {"sha256": self.digest()}
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the file's bytes as hex.
-
-        Raises:
-            OSError: as the file system says; FileNotFoundError and IsADirectoryError name the path.
-        """
-        path = os.path.realpath(self._path)
-        status = os.stat(self._path)
-        known = _digests.get(path)
-        if known is not None and known[0] == _marks(status):
-            return known[1]
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", self._path)
-        seen = time.time_ns()
-        with open(self._path, "rb", buffering=0) as file:  # a directory is refused here
-            before = os.fstat(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            after = os.fstat(file.fileno())
-        if _marks(before) == _marks(after) and seen - before.st_mtime_ns > _RACY:
-            _digests[path] = (_marks(before), digest)
-        return digest
-
-
-def _marks(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev

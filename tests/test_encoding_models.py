@@ -15,7 +15,7 @@ def test_pydantic_models_are_encoded_by_fields_extra_and_private_attributes():
     class Model(pydantic.BaseModel):
         model_config = pydantic.ConfigDict(extra="allow")
         n: int
-        names: list[str] = []
+        names: list[str] = []  # noqa: RUF012 - pydantic copies it
         _secret: int = pydantic.PrivateAttr(default=0)
 
         @functools.cached_property

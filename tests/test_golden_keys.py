@@ -124,7 +124,7 @@ CORE = {
     "datetime zone": lambda: dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=-3), "X")),
     "time": lambda: dt.time(1, 2, 3, 4),
     "timedelta": lambda: dt.timedelta(days=-1, microseconds=1),
-    "timezone": lambda: dt.timezone.utc,
+    "timezone": lambda: dt.UTC,
     "zoneinfo": lambda: zoneinfo.ZoneInfo("UTC"),
     "decimal": lambda: [decimal.Decimal("1.50"), decimal.Decimal("-Infinity"), decimal.Decimal("sNaN12")],
     "fraction": lambda: fractions.Fraction(-1, 3),

@@ -54,7 +54,12 @@ class Frozen(PersistableParams):
 @dataclass
 class NoDefault(PersistableParams):
     password: str = param(secret=True)
-    made: list = param(default_factory=list, secret=True)
+    made: list = param(default_factory=list, secret=True)  # noqa: RUF009 - param() is a field
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slim(PersistableParams):
     n: int = 1
 
 
@@ -138,7 +143,7 @@ def test_absent_means_is_frozen_when_the_class_is_made():
 
     @dataclass
     class After(PersistableParams):
-        layers: list = param(default_factory=list, absent_means=meaning)
+        layers: list = param(default_factory=list, absent_means=meaning)  # noqa: RUF009 - param() is a field
 
     meaning.append(2)
     assert snapshot(After([1])).parts == ()
@@ -195,6 +200,7 @@ def test_simple_params_notice_changes_too():
     taken = snapshot(deep)
     deep.n[1].append(3)
     assert taken.difference(deep) == "params.n"
+    assert taken.difference(None) == "params"
     slim = Frozen(n={1})
     taken = snapshot(slim)
     slim.n.add(2)
@@ -233,6 +239,10 @@ def test_untracked_shows_people_what_the_key_leaves_out(tmp_path):
     loop.n = [loop]
     assert untracked(loop) == {}
     assert untracked(None) == {}
+    shared = []
+    for _ in range(60):
+        shared = [shared, shared]
+    assert untracked(Plain(shared)) == {}
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
@@ -258,6 +268,8 @@ def test_copies_keep_secrets():
     assert copy.deepcopy(made).layers is not made.layers
     assert copy.deepcopy(Frozen(1, "geheim")).password == "geheim"
     assert copy.copy(Renamed(5)) == copy.deepcopy(Renamed(5)) == Renamed(5)
+    for again in (copy.copy(Slim(5)), copy.deepcopy(Slim(5)), pickle.loads(pickle.dumps(Slim(5)))):
+        assert again == Slim(5)
     shared = Renamed([1])
     pair = copy.deepcopy([shared, shared])
     assert pair[0] is pair[1] is not shared
@@ -372,7 +384,7 @@ def test_file_content_is_read_again_only_when_the_file_may_have_changed(tmp_path
     """An old unchanged file is hashed once; a changed one again; one of the last two seconds every time."""
     reads = []
     digest = __import__("hashlib").file_digest
-    monkeypatch.setattr("persistable.params.hashlib.file_digest", lambda *args: reads.append(1) or digest(*args))
+    monkeypatch.setattr("persistable.file_content.hashlib.file_digest", lambda *args: reads.append(1) or digest(*args))
     path = write(tmp_path / "a", b"1")
     content = FileContent(path)
     first = content.digest()
