@@ -453,20 +453,20 @@ class Persistable(Generic[PayloadT, ParamsT]):
         started = time.perf_counter()
         try:
             payload = self._generate_payload(**untracked)
+            self._seconds = time.perf_counter() - started
+            changed = self._snapshot.difference(self._params, extend=self._param_encoder)
+            if changed is not None:  # a function of the params as they were, which is what the key says
+                self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
+                self._left = snapshot(self._params, extend=self._param_encoder)
+            if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
+                try:
+                    self._validate_payload(payload)
+                except Exception as error:
+                    if persisting:
+                        self.store.reject(self._address, payload, error)
+                    raise
         finally:
             _generating.reset(mark)
-        self._seconds = time.perf_counter() - started
-        changed = self._snapshot.difference(self._params, extend=self._param_encoder)
-        if changed is not None:  # a function of the params as they were, which is what the key says
-            self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
-            self._left = snapshot(self._params, extend=self._param_encoder)
-        if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
-            try:
-                self._validate_payload(payload)
-            except Exception as error:
-                if persisting:
-                    self.store.reject(self._address, payload, error)
-                raise
         self._payload = payload
         self.logger.info("generated %s in %.3g s", self.payload_name, self._seconds)
         self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
