@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from logging import INFO, Logger
 from pathlib import Path
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
 from persistable.address import Address
@@ -367,12 +368,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 InvalidPayloadWarning); of the format or the payload's own code.
         """
         self._check_unchanged()
-        outcome = self._look()
-        if isinstance(outcome, Missing):
-            raise self._missing()
-        if isinstance(outcome, Damaged):
-            raise outcome.error(self._address)
-        self._serve(outcome, warn=warn_if_validation_fails)
+        self._serve(self._found(self._look()), warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
@@ -423,6 +419,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def _look(self) -> Loaded | Missing | Damaged:
         return self.store.look(self._address, self._origin, self._injected)
 
+    def _found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
+        if isinstance(outcome, Missing):
+            raise self._missing()
+        if isinstance(outcome, Damaged):
+            raise outcome.error(self._address)
+        return outcome
+
     def _missing(self) -> MissingArtifactError:
         path = self.store.storage.local_path(self._address.record)
         return MissingArtifactError(name=self.payload_name, key=self.key, path=path)
@@ -440,10 +443,25 @@ class Persistable(Generic[PayloadT, ParamsT]):
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
             self.logger.warning(message, exc_info=error)
-        self._payload, self._record, self._used = loaded.payload, loaded.record, loaded.file_io
+        payload = self._unread(loaded.payload)
+        self._payload, self._record, self._used = payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
         self.store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
+
+    def _unread(self, payload: Any) -> Any:
+        """Return a payload that was validated, loaded once more if that has read what can be read only once."""
+        if not isinstance(payload, Iterator) or type(self)._validate_payload is Persistable._validate_payload:
+            return payload
+        return self._found(self._look()).payload
+
+    def _accept(self, payload: PayloadT) -> None:
+        """Validate the loaded form of a payload that could be read only once, before it is committed."""
+        try:
+            self._validate_payload(payload)
+        except Exception as error:
+            self.store.reject(self._address, payload, error)
+            raise
 
     def _compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
@@ -474,6 +492,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def _commit(self) -> None:
         payload = self._payload
+        once = isinstance(payload, Iterator)
+        if isinstance(payload, GeneratorType) and (payload.gi_suspended or payload.gi_frame is None):
+            self._payload = _NO_PAYLOAD
+            raise NoPayloadError(
+                f"{self.payload_name!r} is a generator of which a part was read already: generate() it again to persist it"
+            )
         draft = Draft(
             origin=self._origin,
             identity=indented(self._identity),
@@ -488,15 +512,19 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 "versions": payload_versions(payload),
             },
             suffix=self.payload_file_suffix,
-            accept=self._validate_payload if isinstance(payload, Iterator) else None,
+            accept=self._accept if once else None,
         )
         choices = self.store.registry.for_saving(payload, self._injected)
         try:
             committed = self.store.persist(self._address, payload, draft, choices)
-        except FormatError as error:
-            self.store.reject(self._address, payload, error)
+        except BaseException as error:
+            if isinstance(error, FormatError):
+                self.store.reject(self._address, payload, error)
+            if once:  # what is left of it is not the payload
+                self._payload = _NO_PAYLOAD
             raise
-        self._payload, self._record, self._used = committed.payload, committed.record, committed.file_io
+        self._record, self._used = committed.record, committed.file_io
+        self._payload = self._unread(committed.payload) if once else committed.payload
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
         self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
