@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from logging import INFO, Logger
 from pathlib import Path
-from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
+from types import GeneratorType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
 from persistable.address import Address
 from persistable.commit import Draft
@@ -107,15 +107,19 @@ class Persistable(Generic[PayloadT, ParamsT]):
     _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
     _declared_name: ClassVar[str | None] = None
 
-    _payload_type: ClassVar[type | None] = None
+    _declared_payload: ClassVar[Any] = PayloadT  # as written between brackets
+    _payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
             origin, arguments = get_origin(base), get_args(base)
-            if isinstance(origin, type) and issubclass(origin, Persistable) and arguments:
-                declared = get_origin(arguments[0]) or arguments[0]
-                cls._payload_type = declared if isinstance(declared, type) else None
+            if isinstance(origin, type) and issubclass(origin, Persistable):
+                parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+                declared = origin._declared_payload
+                if declared in parameters and len(arguments) == len(parameters):
+                    declared = arguments[parameters.index(declared)]
+                cls._declared_payload, cls._payload_type = declared, _concrete(declared)
         # a subclass may set these in its body; instances have attributes of the same names
         for name in ("payload_io", "payload_name"):
             if name in vars(cls) and not isinstance(vars(cls)[name], property):
@@ -602,6 +606,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
             for name, value in rows.items()
         )
         return f"<table><caption>{html.escape(self.payload_name)}</caption>{body}</table>"
+
+
+def _concrete(declared: Any) -> type | None:
+    """Return the class that a declared payload type stands for; None for unions, Any, abstract classes and the like."""
+    origin = get_origin(declared) or declared
+    if not isinstance(origin, type) or origin in (Any, object, Annotated, UnionType):
+        return None
+    return None if getattr(origin, "__abstractmethods__", None) or getattr(origin, "_is_protocol", False) else origin
 
 
 def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
