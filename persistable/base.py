@@ -105,9 +105,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
     payload_name: str
 
     _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
-    _declared_name: ClassVar[str | None] = None
 
-    _declared_payload: ClassVar[Any] = PayloadT  # as written between brackets
+    _declared_payload: ClassVar[Any] = PayloadT  # type: ignore[misc]  # as written between brackets
     _payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -120,11 +119,15 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 if declared in parameters and len(arguments) == len(parameters):
                     declared = arguments[parameters.index(declared)]
                 cls._declared_payload, cls._payload_type = declared, _concrete(declared)
-        # a subclass may set these in its body; instances have attributes of the same names
-        for name in ("payload_io", "payload_name"):
-            if name in vars(cls) and not isinstance(vars(cls)[name], property):
-                setattr(cls, f"_declared_{name.removeprefix('payload_')}", vars(cls)[name])
-                delattr(cls, name)
+        cls._adopt_payload_io()
+
+    @classmethod
+    def _adopt_payload_io(cls) -> None:
+        """Take a class attribute ``payload_io`` for the default, and put the property back in its place."""
+        declared = cls.payload_io
+        if not isinstance(declared, property):
+            cls._declared_io = declared
+            cls.payload_io = vars(Persistable)["payload_io"]
 
     def __init__(
         self,
@@ -143,9 +146,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.data_dir = data_dir
         self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
         if payload_name is None:
-            payload_name = self._declared_name
+            payload_name = getattr(type(self), "payload_name", None)
         self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
         self._folder = slug(self.payload_name)
+        if type(self).payload_io is not Persistable.payload_io:  # set on the class after it was made
+            self._adopt_payload_io()
         self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
         self._used: FileIO[Any] | None = None
         self.payload_file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
@@ -397,7 +402,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     # -- for subclasses to define
 
-    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:
+    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:  # noqa: ARG002 - for subclasses
         """Compute and return the payload from ``self.params`` and the dependencies' payloads.
 
         ``untracked_payload_params`` are passed through from the caller; they must not change the payload, since they
@@ -500,7 +505,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         if isinstance(payload, GeneratorType) and (payload.gi_suspended or payload.gi_frame is None):
             self._payload = _NO_PAYLOAD
             raise NoPayloadError(
-                f"{self.payload_name!r} is a generator of which a part was read already: generate() it again to persist it"
+                f"{self.payload_name!r} is a generator that was read already, in part at least: generate() it again"
             )
         draft = Draft(
             origin=self._origin,
