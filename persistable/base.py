@@ -288,11 +288,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self.load_generate()
         return cast("PayloadT", self._payload)
 
-    def load_generate(self, **untracked_payload_params: Any) -> None:
+    def load_generate(
+        self, *, persist: bool = True, warn_if_validation_fails: bool = False, **untracked_payload_params: Any
+    ) -> None:
         """Load the payload; if there is none, or only a damaged one, generate and persist it.
 
         However many processes and threads miss the same key at a time, one generates and the others load what it
-        committed. A damaged artifact is moved to quarantine with a CorruptArtifactWarning.
+        committed. A damaged artifact is moved to quarantine with a CorruptArtifactWarning. With ``persist=False`` what
+        is generated stays in memory, and the store is left as it is.
 
         Raises:
             PermissionError: there is none and the store cannot be written to; nothing is generated.
@@ -302,11 +305,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         self._check_unchanged()
         outcome = self._look()
+        if not persist and not isinstance(outcome, Loaded):
+            self.generate(persist=False, **untracked_payload_params)
+            return
         loaded = outcome if isinstance(outcome, Loaded) else self._generate_once(untracked_payload_params)
         if loaded is None:
             self._post_generate(**untracked_payload_params)
             return
-        self._serve(loaded, warn=False)
+        self._serve(loaded, warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
