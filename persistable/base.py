@@ -365,8 +365,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         if self._payload is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
-        if self._left is None or self._left.difference(self._params, extend=self._param_encoder) is not None:
-            self._check_unchanged()
+        self._check_unchanged(generated=True)
         self._commit()
 
     def load(self, warn_if_validation_fails: bool = False, **untracked_payload_params: Any) -> None:
@@ -547,16 +546,16 @@ class Persistable(Generic[PayloadT, ParamsT]):
         if (self.store.location, self.key) in _generating.get():
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
-    def _check_unchanged(self) -> None:
-        """Raise ParamsChangedError if the key no longer says what would be computed."""
-        path = self._difference()
+    def _check_unchanged(self, *, generated: bool = False) -> None:
+        """Raise ParamsChangedError if the key no longer says what would be computed, or (``generated``) what was."""
+        path = self._difference(generated)
         if path is not None:
             raise ParamsChangedError(name=self.payload_name, key=self.key, path=path)
 
-    def _difference(self) -> str | None:
+    def _difference(self, generated: bool) -> str | None:
         """Say what changed since the key was taken, here or upstream; None if nothing did."""
         if not self._dependencies:
-            return self._own_difference()
+            return self._own_difference(generated)
         seen: set[int] = set()
         waiting: list[tuple[str, Persistable[Any, Any]]] = [("", self)]
         while waiting:
@@ -564,7 +563,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            path = node._own_difference()
+            path = node._own_difference(generated)
             if path is not None:
                 return prefix + path
             for (role, dependency), (_, identity) in zip(node._dependencies, node._identity.dependencies, strict=True):
@@ -573,10 +572,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 waiting.append((f"{prefix}{role}.", dependency))
         return None
 
-    def _own_difference(self) -> str | None:
+    def _own_difference(self, generated: bool) -> str | None:
         if self.payload_name != self._identity.name:
             return "payload_name"
-        return self._snapshot.difference(self._params, extend=self._param_encoder)
+        path = self._snapshot.difference(self._params, extend=self._param_encoder)
+        if path is not None and generated and self._left is not None:
+            return self._left.difference(self._params, extend=self._param_encoder)
+        return path
 
     # -- copies and looks
 
