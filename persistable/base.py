@@ -103,6 +103,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     version: ClassVar[str] = "0"
     formerly: ClassVar[tuple[str, ...]] = ()
     payload_name: str
+    _record: Record | None
 
     _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
 
@@ -144,7 +145,6 @@ class Persistable(Generic[PayloadT, ParamsT]):
         logger: Logger | None = None,
     ) -> None:
         self.data_dir = data_dir
-        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
         if payload_name is None:
             payload_name = getattr(type(self), "payload_name", None)
         self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
@@ -153,7 +153,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self._adopt_payload_io()
         self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
         self._used: FileIO[Any] | None = None
-        self.payload_file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
+        self.payload_file_suffix = payload_file_suffix
         self.verbose = verbose
         self._logger = logger
         self._dependencies = (
@@ -178,7 +178,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._left: Snapshot | None = None  # how a generation left its own params, if it changed them
         self._address = Address(self.payload_name, self._folder, self._identity.key)
         self._payload: PayloadT | _NoPayload = _NO_PAYLOAD
-        self._record: Record | None = None
+        self._record = None
         self._seconds: float | None = None
 
     def _param_encoder(self, cls: type) -> Any:
@@ -194,6 +194,26 @@ class Persistable(Generic[PayloadT, ParamsT]):
     @params.setter
     def params(self, params: ParamsT) -> None:
         self._take_identity(params)
+
+    @property
+    def data_dir(self) -> str | os.PathLike[str] | ArtifactStore:
+        """Where artifacts are, as it was given; ``store`` has it with all settings. Assigning moves on to another."""
+        return self._data_dir
+
+    @data_dir.setter
+    def data_dir(self, data_dir: str | os.PathLike[str] | ArtifactStore) -> None:
+        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
+        self._data_dir = data_dir
+        self._record = None
+
+    @property
+    def payload_file_suffix(self) -> str | None:
+        """The suffix in place of the format's own, if there is one."""
+        return self._file_suffix
+
+    @payload_file_suffix.setter
+    def payload_file_suffix(self, suffix: str | None) -> None:
+        self._file_suffix = None if suffix is None else _suffix(suffix)
 
     @property
     def key(self) -> str:
@@ -525,7 +545,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 **environment(),
                 "versions": payload_versions(payload),
             },
-            suffix=self.payload_file_suffix,
+            suffix=self._file_suffix,
             accept=self._accept if once else None,
         )
         choices = self.store.registry.for_saving(payload, self._injected)
@@ -637,19 +657,21 @@ def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 
 
-def _suffix(suffix: str) -> str:
-    if not isinstance(suffix, str) or not re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
-        raise ValueError(
-            f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'"
-        )
-    return suffix
+def _suffix(suffix: object) -> str:
+    # the longest leaves room in the 255 bytes of a file name for key and marks
+    if isinstance(suffix, str) and len(suffix) <= 100 and re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
+        return suffix
+    raise ValueError(
+        f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most"
+    )
 
 
 def _by_role(
     dependencies: Iterable[Persistable[Any, Any]] | Mapping[str, Persistable[Any, Any]],
 ) -> tuple[tuple[str, Persistable[Any, Any]], ...]:
     if isinstance(dependencies, Mapping):
-        for role in dependencies:
+        roles: Iterable[object] = dependencies
+        for role in roles:
             if not isinstance(role, str) or not role:
                 raise ValueError(f"dependency role {role!r}: give a str of at least one character")
         pairs = sorted(dependencies.items())
