@@ -338,7 +338,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
         """Generate and persist under the lock of the key, unless somebody else has done so meanwhile."""
         self._check_recursion()
-        with self.store.generating(self._address):
+        with self.store.generating(self._address, self.logger):
             outcome = self._look()
             if isinstance(outcome, Loaded):
                 return outcome
