@@ -57,7 +57,11 @@ __all__ = [
     "UntrustedArtifactError",
 ]
 
-_OS_FIELDS = ("errno", "strerror", "filename")  # kept by OSError outside of __dict__
+# kept outside of __dict__ by builtin errors
+_BUILTIN_FIELDS: Mapping[type[Exception], tuple[str, ...]] = {
+    OSError: ("errno", "strerror", "filename"),
+    ImportError: ("msg",),
+}
 
 
 def _restore(cls: type[PersistableError], args: tuple[Any, ...], state: Mapping[str, Any]) -> PersistableError:
@@ -73,8 +77,9 @@ class PersistableError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = dict(self.__dict__)
-        if isinstance(self, OSError):
-            state |= {name: getattr(self, name) for name in _OS_FIELDS}
+        for builtin, names in _BUILTIN_FIELDS.items():
+            if isinstance(self, builtin):
+                state |= {name: getattr(self, name) for name in names}
         return _restore, (type(self), self.args, state)
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from persistable.encodable import DictEncodable
-from persistable.exceptions import ExplainedNotImplementedError, FidelityError, PersistableError, SaveError
+from persistable.exceptions import ExplainedNotImplementedError, FidelityError, FormatError, SaveError
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ class FileIO(ABC, Generic[PayloadT]):
             if create_folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
             return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
-        except (OSError, PersistableError):
+        except (OSError, FormatError):
             raise
         except Exception as error:
             raise SaveError(

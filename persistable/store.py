@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging import Logger
 from typing import Any, Final, Literal
 
 from persistable import commit, journal, lock, reading, upkeep
@@ -258,23 +259,23 @@ class ArtifactStore:
             )
 
     @contextmanager
-    def generating(self, address: Address) -> Iterator[None]:
-        """Hold the lock under which a key is generated once.
+    def generating(self, address: Address, logger: Logger | None = None) -> Iterator[None]:
+        """Hold the lock under which a key is generated once; ``logger`` is told of a long wait.
 
         Raises:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        with self._locked(address, lock.GENERATE):
+        with self._locked(address, lock.GENERATE, logger):
             yield
 
     def committing(self, address: Address) -> lock.Lock:
         """Take the short lock under which the state of a key is changed; a context manager."""
         return self._locked(address, lock.COMMIT)
 
-    def _locked(self, address: Address, purpose: int) -> lock.Lock:
+    def _locked(self, address: Address, purpose: int, logger: Logger | None = None) -> lock.Lock:
         def tell(owner: str | None) -> None:
-            payload_logger(address.folder).warning(
+            (logger or payload_logger(address.folder)).warning(
                 "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
             )
 
