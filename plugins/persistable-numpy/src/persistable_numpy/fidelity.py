@@ -29,7 +29,7 @@ def array_refusal(array: object) -> str | None:
         return dtype_refusal(np.asarray(array).dtype)
     name = f"{cls.__module__}.{cls.__qualname__}"
     if isinstance(array, np.ndarray):
-        return f"it is a {name} and would come back as a plain numpy.ndarray; numpy.asarray(payload) makes it one"
+        return f"it is a {name} and would come back as a plain numpy.ndarray, without what the subclass adds"
     return f"it is a {name}, not a numpy.ndarray"
 
 

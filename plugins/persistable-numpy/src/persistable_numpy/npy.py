@@ -69,7 +69,7 @@ class NpyFileIO(FileIO[NDArray[Any]]):
     def load_buffer(self, buffer: Buffer) -> NDArray[Any]:
         """Return the array in the whole content of a file, copied, so that it is writable as after ``load``.
 
-        Nothing can be mapped here, whatever ``mmap_mode`` says; with ``"r"`` the array is at least read-only, as a map is.
+        Nothing can be mapped here, whatever ``mmap_mode`` says; with ``"r"`` the array is at least read-only.
         """
         content = memoryview(buffer).cast("B")
         file = BytesIO(content[: 2 * HEADER_LIMIT])
