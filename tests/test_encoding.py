@@ -724,3 +724,26 @@ def test_decimal_context_does_not_matter():
     with decimal.localcontext() as context:
         context.capitals, context.prec = 0, 1
         assert encode(value) == before
+
+
+def test_a_long_dict_that_looks_like_a_tag_is_tagged():
+    """The path through the C encoder lets no key that starts with a dollar pass; one in a value is no matter."""
+    plain = dict.fromkeys(map(str, range(30)), "$x")
+    assert encode(plain) == json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    assert encode({"$": "tuple", **plain}).startswith('{"$":"dict","items":[["$","tuple"],')
+
+
+def test_a_dict_that_is_its_own_dict_is_encoded_once():
+    """The attributes of an AttrDict are its items, not added state."""
+    assert encode(AttrDict(a=1)) == '{"$":"subclass","class":"AttrDict","value":{"a":1}}'
+
+
+def test_what_is_defined_in_main_is_refused_although_it_can_be_imported(monkeypatch):
+    """__main__ is another module in every script."""
+    main = sys.modules["__main__"]
+    made = main_function()
+    monkeypatch.setattr(main, "f", made, raising=False)
+    monkeypatch.setattr(main, "MainClass", MainClass, raising=False)
+    for value in (made, MainClass, functools.partial(made)):
+        with pytest.raises(UnkeyableParamError, match="another module in every script"):
+            encode(value)
