@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import struct
+import subprocess
 import sys
 import time
 import types
@@ -747,3 +748,17 @@ def test_what_is_defined_in_main_is_refused_although_it_can_be_imported(monkeypa
     for value in (made, MainClass, functools.partial(made)):
         with pytest.raises(UnkeyableParamError, match="another module in every script"):
             encode(value)
+
+
+def test_encoding_imports_no_library_for_a_type_that_nobody_has():
+    """A key is computed without numpy, pandas or the rarer modules of the standard library."""
+    code = (
+        "import sys; from persistable.params import PersistableParams, snapshot\n"
+        "from persistable.identity import identify; import persistable.data; identify('a', '0', snapshot(PersistableParams()).parts, ())\n"
+        "print(sorted({'numpy', 'pandas', 'pydantic', 'attr', 'msgspec', 'decimal', 'fractions', 'uuid', 'zoneinfo',"
+        " 'datetime', 'pickle', 'pluggy', 'importlib.metadata', 'asyncio'} & sys.modules.keys()))"
+    )
+    root = str(pathlib.Path(sys.modules["persistable"].__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[]"
