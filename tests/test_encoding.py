@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import struct
+import subprocess
 import sys
 import time
 import types
@@ -724,3 +725,41 @@ def test_decimal_context_does_not_matter():
     with decimal.localcontext() as context:
         context.capitals, context.prec = 0, 1
         assert encode(value) == before
+
+
+def test_a_long_dict_that_looks_like_a_tag_is_tagged():
+    """The path through the C encoder lets no key that starts with a dollar pass; one in a value is no matter."""
+    plain = dict.fromkeys(map(str, range(30)), "$x")
+    assert encode(plain) == json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    assert encode({"$": "tuple", **plain}).startswith('{"$":"dict","items":[["$","tuple"],')
+
+
+def test_a_dict_that_is_its_own_dict_is_encoded_once():
+    """The attributes of an AttrDict are its items, not added state."""
+    assert encode(AttrDict(a=1)) == '{"$":"subclass","class":"AttrDict","value":{"a":1}}'
+
+
+def test_what_is_defined_in_main_is_refused_although_it_can_be_imported(monkeypatch):
+    """__main__ is another module in every script."""
+    main = sys.modules["__main__"]
+    made = main_function()
+    monkeypatch.setattr(main, "f", made, raising=False)
+    monkeypatch.setattr(main, "MainClass", MainClass, raising=False)
+    for value in (made, MainClass, functools.partial(made)):
+        with pytest.raises(UnkeyableParamError, match="another module in every script"):
+            encode(value)
+
+
+def test_encoding_imports_no_library_for_a_type_that_nobody_has():
+    """A key is computed without numpy, pandas or the rarer modules of the standard library."""
+    rare = "numpy pandas pydantic attr msgspec decimal fractions uuid zoneinfo datetime pickle pluggy asyncio"
+    code = (
+        "import sys, persistable.data; from persistable.params import PersistableParams, snapshot\n"
+        "from persistable.identity import identify\n"
+        "identify('a', '0', snapshot(PersistableParams()).parts, ())\n"
+        f"print(sorted(set({rare.split()}) & sys.modules.keys()))"
+    )
+    root = str(pathlib.Path(sys.modules["persistable"].__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[]"

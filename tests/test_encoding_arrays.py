@@ -36,6 +36,15 @@ def padded(filler, dtype=PADDED):
     return made
 
 
+OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 0], "itemsize": 8})
+
+
+def overlapping(filler):
+    made = np.frombuffer(bytes([filler]) * 8, OVERLAPPING).copy()
+    made["a"] = 1
+    return made
+
+
 def long_doubles(filler, dtype=LONG):
     raw = np.full(3 * dtype.itemsize, filler, np.uint8)
     for index in range(3 * dtype.itemsize // LONG.itemsize):
@@ -146,6 +155,7 @@ SAME = [
     (np.arange(3, dtype="q"), np.arange(3, dtype="l").astype("i8")),
     (padded(0), padded(255)),
     (padded(0)[0], padded(255)[0]),
+    (overlapping(0), overlapping(255)),
     (padded(0)[::2], padded(7)[::2].copy()),
     (np.array([[1, "a"], [None, 2]], object), np.asfortranarray(np.array([[1, "a"], [None, 2]], object))),
     (masked(0), masked(5)),

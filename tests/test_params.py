@@ -298,6 +298,18 @@ def test_1x_params_without_dataclass_work():
     assert snapshot(Old(1, scratch=object())).parts == ('"n":1',)
     assert key(Old(1)) != key(Old(2))
     assert snapshot(OldMap(pathlib.Path("a/b"))).parts == ('"path":{"$":"custom","class":"PurePath","value":"b"}',)
+
+    @dataclass
+    class Excluding(PersistableParams):
+        n: int
+        scratch: int = 0
+
+        @property
+        def _excluded_attributes(self):
+            return ["scratch"]
+
+    assert snapshot(Excluding(1, 2)).parts == ('"n":1',)
+    assert snapshot(Excluding(1, 2)).difference(Excluding(1, 3)) is None
     made = Old(1)
     taken = snapshot(made)
     made.scratch = 5
