@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import time
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from logging import INFO, Logger
@@ -682,9 +684,10 @@ def _by_role(
             )
         nodes = list(dependencies)
         names = [getattr(node, "payload_name", "") for node in nodes]
+        bearers, numbers = Counter(names), defaultdict[str, Iterator[int]](itertools.count)
         pairs = [
-            (name if names.count(name) == 1 else f"{name}[{names[:index].count(name)}]", node)
-            for index, (name, node) in enumerate(zip(names, nodes, strict=True))
+            (name if bearers[name] == 1 else f"{name}[{next(numbers[name])}]", node)
+            for name, node in zip(names, nodes, strict=True)
         ]
         if len(dict(pairs)) < len(pairs):
             raise ValueError(f"two dependencies have the role {max(names, key=names.count)!r}: give a mapping of roles")
