@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["ParamsT", "Persistable"]
 
 ParamsT = TypeVar("ParamsT", bound=PersistableParams)
+globals().update(PayloadTypeT=PayloadT, PersistableParamsT=ParamsT)  # the names that 1.x code imports
 
 
 class _NoPayload:
