@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -279,6 +278,8 @@ def _terminated_cleanly() -> Iterator[None]:
 
     A handler that the application has installed is left alone: its exception unwinds the commit like any other.
     """
+    import signal
+
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from persistable.encodable import DictEncodable
@@ -16,6 +15,7 @@ from persistable.exceptions import ExplainedNotImplementedError, FidelityError, 
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -58,6 +58,8 @@ class FileIO(ABC, Generic[PayloadT]):
             OSError: as the file system raised it; any other error of the format is wrapped in a SaveError, which is an
                 OSError too, with the cause chained.
         """
+        from pathlib import Path
+
         path = Path(filepath)
         reason = self.refusal(payload)
         if reason is not None:
@@ -79,6 +81,8 @@ class FileIO(ABC, Generic[PayloadT]):
 
     def load(self, filepath: str | os.PathLike[str], **kwargs: Any) -> PayloadT:
         """Read the payload at ``filepath``. Raises whatever the format's parser raises."""
+        from pathlib import Path
+
         return self._load(filepath=Path(filepath), **kwargs)
 
     def refusal(self, payload: PayloadT) -> str | None:  # noqa: ARG002 - the default accepts everything

@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable
 
-from persistable.logging import LOGGER
 from persistable.naming import LOCK
 
 __all__ = ["COMMIT", "GENERATE", "Lock", "acquire"]
@@ -131,6 +130,8 @@ def _slot(key: str) -> int:
 
 
 def _unsupported(folder: str, error: OSError) -> Lock:
+    from persistable.logging import LOGGER
+
     LOGGER.warning("%s has no locks (%s): work may be done twice there, never wrongly", folder, error.strerror)
     return Lock(None)
 

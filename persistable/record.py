@@ -7,7 +7,6 @@ people; its identity is the document whose canonical JSON gives the key, so the 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -141,6 +140,8 @@ class Record:
         return f"<Record {identity['name']} {self.key} {self.format} {self.size} bytes>"
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(name)}</th>"
             f"<td><pre style='margin:0'>{html.escape(json.dumps(value, indent=1))}</pre></td></tr>"

@@ -7,7 +7,6 @@ own formats cannot answer.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import sys
@@ -28,7 +27,6 @@ from persistable.exceptions import (
     UnknownFormatError,
 )
 from persistable.io import FileIO, format_name
-from persistable.logging import LOGGER
 from persistable.specs import Event, FormatSpec
 from persistable.version import __version__
 
@@ -272,6 +270,8 @@ class Registry:
         raise error
 
     def _near(self, name: str) -> str | None:
+        import difflib
+
         near = difflib.get_close_matches(name, {*self._formats, *FIRST_PARTY}, n=1)
         return near[0] if near else None
 
@@ -473,6 +473,8 @@ class Registry:
             try:
                 implementation.function(*([event] if implementation.argnames else []))
             except Exception:  # noqa: BLE001 - an observer can never fail the work
+                from persistable.logging import LOGGER
+
                 LOGGER.exception("observer %s failed at %s of %s", implementation.plugin_name, kind, name)
 
 

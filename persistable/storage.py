@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from persistable import lock
 from persistable.exceptions import StorageError
-from persistable.logging import LOGGER
 from persistable.naming import LOCK, STAGED, staged_name
 
 __all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
@@ -318,6 +317,8 @@ class LocalStorage(Storage):
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
+            from persistable.logging import LOGGER
+
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
 
