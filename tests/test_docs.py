@@ -26,9 +26,9 @@ COMMAND = "python3 -m venv .venv && .venv/bin/python -m pip install -r requireme
 # blocks that are not executed: (document, line) and why
 EXCUSED: dict[tuple[str, int], str] = {}
 
-_BLOCK = re.compile(
-    r"(?:^<!-- needs (?P<needs>[\w., ]+) -->\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
-)
+_NEEDS = r"(?:^<!-- needs (?P<needs>[\w., ]+) -->\n)?"
+_BLOCK = re.compile(_NEEDS + r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_MARKED = re.compile(r"^ *(?:```|~~~) *(?:py|python|pycon)\b.*$", re.MULTILINE | re.IGNORECASE)
 
 
 class Block(NamedTuple):
