@@ -108,7 +108,8 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
                     found=str(record.document["provenance"].get("class")),
                     asked=origin.path,
                 )
-            choice = store.registry.for_loading(record.format, injected)
+            written_by = record.document["payload"].get("distribution")
+            choice = store.registry.for_loading(record.format, injected, written_by)
             if choice.executes_code:
                 folder.evidence.append((f"{folder.path}/{name}", status))
                 judge(store, address, folder, choice)
