@@ -158,7 +158,7 @@ class Registry:
         if self._complete:
             return self._table()
         with self._lock:
-            if self._complete or self._looking:  # a plugin that asks while it is loaded sees what is known so far
+            if self._settled():
                 return self._table()
             self._looking = True
             try:
@@ -175,6 +175,10 @@ class Registry:
                     f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
                 )
         return table
+
+    def _settled(self) -> bool:
+        """Tell whether there is nothing to look for; a plugin that asks while it is loaded sees what is known so far."""
+        return self._complete or self._looking
 
     def _switched_off(self) -> list[str]:
         names = self._disabled

@@ -35,11 +35,14 @@ for name in ("persistable_formats", "persistable_storages", "persistable_param_e
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
-_RESOLVED = """
-import importlib, sys
+_UNRESOLVED = """
+import importlib, json, sys
 from persistable.choice import resolve
-importlib.import_module(sys.argv[1])
-print(resolve(sys.argv[2]) is not None)
+unresolved = []
+for module, names in json.loads(sys.argv[1]).items():
+    importlib.import_module(module)
+    unresolved += [name for name in names if resolve(name) is None]
+print(json.dumps(unresolved))
 """
 
 
@@ -109,13 +112,16 @@ class PluginTests(ABC):
 
     def test_declared_types_resolve_once_their_library_is_imported(self) -> None:
         """Whoever holds an object of a declared type has imported what makes its public name resolve."""
-        for declared in self._types():
-            kind = _import_type(declared)
-            assert isinstance(kind, type), f"{declared} is not a type of an installed library"
-            answer = _run(_RESOLVED, kind.__module__, declared).splitlines()[-1]
-            assert answer == "True", (
-                f"{declared} does not resolve when {kind.__module__}, which defines it, is imported"
-            )
+        kinds = {declared: _import_type(declared) for declared in self._types()}
+        strangers = [declared for declared, kind in kinds.items() if not isinstance(kind, type)]
+        assert strangers == [], "these are not types of installed libraries"
+        for library in {declared.partition(".")[0] for declared in kinds}:
+            modules: dict[str, list[str]] = {}
+            for declared, kind in kinds.items():
+                if isinstance(kind, type) and declared.partition(".")[0] == library:
+                    modules.setdefault(kind.__module__, []).append(declared)
+            unresolved = json.loads(_run(_UNRESOLVED, json.dumps(modules)).splitlines()[-1])
+            assert unresolved == [], f"these do not resolve when what defines them is imported: {modules}"
 
     def test_no_two_formats_claim_a_type(self) -> None:
         """Which format a type gets does not depend on anybody's preference."""
