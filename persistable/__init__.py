@@ -1,6 +1,6 @@
 """Turn params into a key and a payload into an artifact on disk, and load it instead of computing it again."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from persistable.base import Persistable
 from persistable.io import FileIO, PickleFileIO
@@ -9,6 +9,9 @@ from persistable.registry import Registry
 from persistable.specs import EncoderSpec, Event, FormatSpec, StorageSpec
 from persistable.store import ArtifactStore
 from persistable.version import __version__
+
+if TYPE_CHECKING:
+    from persistable.hookspecs import hookimpl
 
 __all__ = [
     "ArtifactStore",

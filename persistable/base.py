@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from logging import INFO, Logger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
+from types import GeneratorType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
 from persistable.address import Address
 from persistable.commit import Draft
@@ -102,24 +103,32 @@ class Persistable(Generic[PayloadT, ParamsT]):
     version: ClassVar[str] = "0"
     formerly: ClassVar[tuple[str, ...]] = ()
     payload_name: str
+    _record: Record | None
 
     _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
-    _declared_name: ClassVar[str | None] = None
 
-    _payload_type: ClassVar[type | None] = None
+    _declared_payload: ClassVar[Any] = PayloadT  # type: ignore[misc]  # as written between brackets
+    _payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
             origin, arguments = get_origin(base), get_args(base)
-            if isinstance(origin, type) and issubclass(origin, Persistable) and arguments:
-                declared = get_origin(arguments[0]) or arguments[0]
-                cls._payload_type = declared if isinstance(declared, type) else None
-        # a subclass may set these in its body; instances have attributes of the same names
-        for name in ("payload_io", "payload_name"):
-            if name in vars(cls) and not isinstance(vars(cls)[name], property):
-                setattr(cls, f"_declared_{name.removeprefix('payload_')}", vars(cls)[name])
-                delattr(cls, name)
+            if isinstance(origin, type) and issubclass(origin, Persistable):
+                parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+                declared = origin._declared_payload
+                if declared in parameters and len(arguments) == len(parameters):
+                    declared = arguments[parameters.index(declared)]
+                cls._declared_payload, cls._payload_type = declared, _concrete(declared)
+        cls._adopt_payload_io()
+
+    @classmethod
+    def _adopt_payload_io(cls) -> None:
+        """Take a class attribute ``payload_io`` for the default, and put the property back in its place."""
+        declared = cls.payload_io
+        if not isinstance(declared, property):
+            cls._declared_io = declared
+            cls.payload_io = vars(Persistable)["payload_io"]
 
     def __init__(
         self,
@@ -136,14 +145,15 @@ class Persistable(Generic[PayloadT, ParamsT]):
         logger: Logger | None = None,
     ) -> None:
         self.data_dir = data_dir
-        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
         if payload_name is None:
-            payload_name = self._declared_name
+            payload_name = getattr(type(self), "payload_name", None)
         self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
         self._folder = slug(self.payload_name)
+        if type(self).payload_io is not Persistable.payload_io:  # set on the class after it was made
+            self._adopt_payload_io()
         self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
         self._used: FileIO[Any] | None = None
-        self.payload_file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
+        self.payload_file_suffix = payload_file_suffix
         self.verbose = verbose
         self._logger = logger
         self._dependencies = (
@@ -168,7 +178,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._left: Snapshot | None = None  # how a generation left its own params, if it changed them
         self._address = Address(self.payload_name, self._folder, self._identity.key)
         self._payload: PayloadT | _NoPayload = _NO_PAYLOAD
-        self._record: Record | None = None
+        self._record = None
         self._seconds: float | None = None
 
     def _param_encoder(self, cls: type) -> Any:
@@ -184,6 +194,26 @@ class Persistable(Generic[PayloadT, ParamsT]):
     @params.setter
     def params(self, params: ParamsT) -> None:
         self._take_identity(params)
+
+    @property
+    def data_dir(self) -> str | os.PathLike[str] | ArtifactStore:
+        """Where artifacts are, as it was given; ``store`` has it with all settings. Assigning moves on to another."""
+        return self._data_dir
+
+    @data_dir.setter
+    def data_dir(self, data_dir: str | os.PathLike[str] | ArtifactStore) -> None:
+        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
+        self._data_dir = data_dir
+        self._record = None
+
+    @property
+    def payload_file_suffix(self) -> str | None:
+        """The suffix in place of the format's own, if there is one."""
+        return self._file_suffix
+
+    @payload_file_suffix.setter
+    def payload_file_suffix(self, suffix: str | None) -> None:
+        self._file_suffix = None if suffix is None else _suffix(suffix)
 
     @property
     def key(self) -> str:
@@ -278,11 +308,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self.load_generate()
         return cast("PayloadT", self._payload)
 
-    def load_generate(self, **untracked_payload_params: Any) -> None:
+    def load_generate(
+        self, *, persist: bool = True, warn_if_validation_fails: bool = False, **untracked_payload_params: Any
+    ) -> None:
         """Load the payload; if there is none, or only a damaged one, generate and persist it.
 
         However many processes and threads miss the same key at a time, one generates and the others load what it
-        committed. A damaged artifact is moved to quarantine with a CorruptArtifactWarning.
+        committed. A damaged artifact is moved to quarantine with a CorruptArtifactWarning. With ``persist=False`` what
+        is generated stays in memory, and the store is left as it is.
 
         Raises:
             PermissionError: there is none and the store cannot be written to; nothing is generated.
@@ -292,17 +325,20 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         self._check_unchanged()
         outcome = self._look()
+        if not persist and not isinstance(outcome, Loaded):
+            self.generate(persist=False, **untracked_payload_params)
+            return
         loaded = outcome if isinstance(outcome, Loaded) else self._generate_once(untracked_payload_params)
         if loaded is None:
             self._post_generate(**untracked_payload_params)
             return
-        self._serve(loaded, warn=False)
+        self._serve(loaded, warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
         """Generate and persist under the lock of the key, unless somebody else has done so meanwhile."""
         self._check_recursion()
-        with self.store.generating(self._address):
+        with self.store.generating(self._address, self.logger):
             outcome = self._look()
             if isinstance(outcome, Loaded):
                 return outcome
@@ -349,8 +385,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         if self._payload is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
-        if self._left is None or self._left.difference(self._params, extend=self._param_encoder) is not None:
-            self._check_unchanged()
+        self._check_unchanged(generated=True)
         self._commit()
 
     def load(self, warn_if_validation_fails: bool = False, **untracked_payload_params: Any) -> None:
@@ -367,12 +402,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 InvalidPayloadWarning); of the format or the payload's own code.
         """
         self._check_unchanged()
-        outcome = self._look()
-        if isinstance(outcome, Missing):
-            raise self._missing()
-        if isinstance(outcome, Damaged):
-            raise outcome.error(self._address)
-        self._serve(outcome, warn=warn_if_validation_fails)
+        self._serve(self._found(self._look()), warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
@@ -397,7 +427,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     # -- for subclasses to define
 
-    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:
+    def _generate_payload(self, **untracked_payload_params: Any) -> PayloadT:  # noqa: ARG002 - for subclasses
         """Compute and return the payload from ``self.params`` and the dependencies' payloads.
 
         ``untracked_payload_params`` are passed through from the caller; they must not change the payload, since they
@@ -423,6 +453,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def _look(self) -> Loaded | Missing | Damaged:
         return self.store.look(self._address, self._origin, self._injected)
 
+    def _found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
+        if isinstance(outcome, Missing):
+            raise self._missing()
+        if isinstance(outcome, Damaged):
+            raise outcome.error(self._address)
+        return outcome
+
     def _missing(self) -> MissingArtifactError:
         path = self.store.storage.local_path(self._address.record)
         return MissingArtifactError(name=self.payload_name, key=self.key, path=path)
@@ -440,10 +477,25 @@ class Persistable(Generic[PayloadT, ParamsT]):
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
             self.logger.warning(message, exc_info=error)
-        self._payload, self._record, self._used = loaded.payload, loaded.record, loaded.file_io
+        payload = self._unread(loaded.payload)
+        self._payload, self._record, self._used = payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
         self.store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
+
+    def _unread(self, payload: Any) -> Any:
+        """Return a payload that was validated, loaded once more if that has read what can be read only once."""
+        if not isinstance(payload, Iterator) or type(self)._validate_payload is Persistable._validate_payload:
+            return payload
+        return self._found(self._look()).payload
+
+    def _accept(self, payload: PayloadT) -> None:
+        """Validate the loaded form of a payload that could be read only once, before it is committed."""
+        try:
+            self._validate_payload(payload)
+        except Exception as error:
+            self.store.reject(self._address, payload, error)
+            raise
 
     def _compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
@@ -453,20 +505,20 @@ class Persistable(Generic[PayloadT, ParamsT]):
         started = time.perf_counter()
         try:
             payload = self._generate_payload(**untracked)
+            self._seconds = time.perf_counter() - started
+            changed = self._snapshot.difference(self._params, extend=self._param_encoder)
+            if changed is not None:  # a function of the params as they were, which is what the key says
+                self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
+                self._left = snapshot(self._params, extend=self._param_encoder)
+            if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
+                try:
+                    self._validate_payload(payload)
+                except Exception as error:
+                    if persisting:
+                        self.store.reject(self._address, payload, error)
+                    raise
         finally:
             _generating.reset(mark)
-        self._seconds = time.perf_counter() - started
-        changed = self._snapshot.difference(self._params, extend=self._param_encoder)
-        if changed is not None:  # a function of the params as they were, which is what the key says
-            self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
-            self._left = snapshot(self._params, extend=self._param_encoder)
-        if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
-            try:
-                self._validate_payload(payload)
-            except Exception as error:
-                if persisting:
-                    self.store.reject(self._address, payload, error)
-                raise
         self._payload = payload
         self.logger.info("generated %s in %.3g s", self.payload_name, self._seconds)
         self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
@@ -474,6 +526,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def _commit(self) -> None:
         payload = self._payload
+        once = isinstance(payload, Iterator)
+        if isinstance(payload, GeneratorType) and (payload.gi_suspended or payload.gi_frame is None):
+            self._payload = _NO_PAYLOAD
+            raise NoPayloadError(
+                f"{self.payload_name!r} is a generator that was read already, in part at least: generate() it again"
+            )
         draft = Draft(
             origin=self._origin,
             identity=indented(self._identity),
@@ -487,16 +545,20 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 **environment(),
                 "versions": payload_versions(payload),
             },
-            suffix=self.payload_file_suffix,
-            accept=self._validate_payload if isinstance(payload, Iterator) else None,
+            suffix=self._file_suffix,
+            accept=self._accept if once else None,
         )
         choices = self.store.registry.for_saving(payload, self._injected)
         try:
             committed = self.store.persist(self._address, payload, draft, choices)
-        except FormatError as error:
-            self.store.reject(self._address, payload, error)
+        except BaseException as error:
+            if isinstance(error, FormatError):
+                self.store.reject(self._address, payload, error)
+            if once:  # what is left of it is not the payload
+                self._payload = _NO_PAYLOAD
             raise
-        self._payload, self._record, self._used = committed.payload, committed.record, committed.file_io
+        self._record, self._used = committed.record, committed.file_io
+        self._payload = self._unread(committed.payload) if once else committed.payload
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
         self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
@@ -504,16 +566,16 @@ class Persistable(Generic[PayloadT, ParamsT]):
         if (self.store.location, self.key) in _generating.get():
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
-    def _check_unchanged(self) -> None:
-        """Raise ParamsChangedError if the key no longer says what would be computed."""
-        path = self._difference()
+    def _check_unchanged(self, *, generated: bool = False) -> None:
+        """Raise ParamsChangedError if the key no longer says what would be computed, or (``generated``) what was."""
+        path = self._difference(generated)
         if path is not None:
             raise ParamsChangedError(name=self.payload_name, key=self.key, path=path)
 
-    def _difference(self) -> str | None:
+    def _difference(self, generated: bool) -> str | None:
         """Say what changed since the key was taken, here or upstream; None if nothing did."""
         if not self._dependencies:
-            return self._own_difference()
+            return self._own_difference(generated)
         seen: set[int] = set()
         waiting: list[tuple[str, Persistable[Any, Any]]] = [("", self)]
         while waiting:
@@ -521,7 +583,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            path = node._own_difference()
+            path = node._own_difference(generated)
             if path is not None:
                 return prefix + path
             for (role, dependency), (_, identity) in zip(node._dependencies, node._identity.dependencies, strict=True):
@@ -530,10 +592,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 waiting.append((f"{prefix}{role}.", dependency))
         return None
 
-    def _own_difference(self) -> str | None:
+    def _own_difference(self, generated: bool) -> str | None:
         if self.payload_name != self._identity.name:
             return "payload_name"
-        return self._snapshot.difference(self._params, extend=self._param_encoder)
+        path = self._snapshot.difference(self._params, extend=self._param_encoder)
+        if path is not None and generated and self._left is not None:
+            return self._left.difference(self._params, extend=self._param_encoder)
+        return path
 
     # -- copies and looks
 
@@ -576,6 +641,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return f"<table><caption>{html.escape(self.payload_name)}</caption>{body}</table>"
 
 
+def _concrete(declared: Any) -> type | None:
+    """Return the class that a declared payload type stands for; None for unions, Any, abstract classes and the like."""
+    origin = get_origin(declared) or declared
+    if not isinstance(origin, type) or origin in (Any, object, Annotated, UnionType):
+        return None
+    return None if getattr(origin, "__abstractmethods__", None) or getattr(origin, "_is_protocol", False) else origin
+
+
 def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
     if payload_io is None or isinstance(payload_io, FileIO | str):
         return payload_io
@@ -584,19 +657,21 @@ def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 
 
-def _suffix(suffix: str) -> str:
-    if not isinstance(suffix, str) or not re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
-        raise ValueError(
-            f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle'"
-        )
-    return suffix
+def _suffix(suffix: object) -> str:
+    # the longest leaves room in the 255 bytes of a file name for key and marks
+    if isinstance(suffix, str) and len(suffix) <= 100 and re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
+        return suffix
+    raise ValueError(
+        f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most"
+    )
 
 
 def _by_role(
     dependencies: Iterable[Persistable[Any, Any]] | Mapping[str, Persistable[Any, Any]],
 ) -> tuple[tuple[str, Persistable[Any, Any]], ...]:
     if isinstance(dependencies, Mapping):
-        for role in dependencies:
+        roles: Iterable[object] = dependencies
+        for role in roles:
             if not isinstance(role, str) or not role:
                 raise ValueError(f"dependency role {role!r}: give a str of at least one character")
         pairs = sorted(dependencies.items())

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
+from types import MemberDescriptorType
 from typing import Any
 
 __all__ = ["DictEncodable"]
 
 
 def _attributes(value: object) -> dict[str, Any]:
-    """Collect instance attributes, those in slots and those of dataclass fields included, in order of definition."""
-    names = dict.fromkeys(getattr(type(value), "__dataclass_fields__", ()))
+    """Collect the values of dataclass fields, then those of other slots and instance attributes, as defined."""
+    fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else ()
+    names = dict.fromkeys(field.name for field in fields)
+    for cls in reversed(type(value).__mro__):
+        members = vars(cls).items() if "__slots__" in vars(cls) else ()
+        names |= {name: None for name, member in members if isinstance(member, MemberDescriptorType)}
     names |= dict.fromkeys(getattr(value, "__dict__", ()))
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
@@ -66,16 +72,18 @@ class DictEncodable:
     ) -> bool:
         """Compare two dicts, floats and arrays within ``|a - b| <= atol + rtol * |b|``, the rest by equality.
 
-        ``verbose`` reports the first difference to the library's logger at INFO.
+        Arrays of different shapes differ, and so do values that cannot be compared. ``verbose`` reports the first
+        difference on stderr.
         """
         if dict1.keys() != dict2.keys():
             return False
         for key, left in dict1.items():
             if not _almost_equal(left, dict2[key], rtol, atol):
                 if verbose:
-                    from persistable.logging import LOGGER
+                    from persistable.logging import payload_logger
 
-                    LOGGER.info("%s: %r != %r (rtol=%s, atol=%s)", key, left, dict2[key], rtol, atol)
+                    logger = payload_logger("dict_almost_equal", verbose=True)
+                    logger.info("%s: %r != %r (rtol=%s, atol=%s)", key, left, dict2[key], rtol, atol)
                 return False
         return True
 
@@ -84,10 +92,27 @@ def _almost_equal(left: Any, right: Any, rtol: float, atol: float) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         return DictEncodable.dict_almost_equal(left, right, rtol, atol)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(left, numpy.ndarray):
-        return bool(numpy.shape(left) == numpy.shape(right) and numpy.allclose(left, right, rtol=rtol, atol=atol))
-    if isinstance(left, float) and isinstance(right, float | int):
-        if math.isnan(left) or math.isnan(right):
-            return math.isnan(left) and math.isnan(right)
-        return left == right or abs(left - right) <= atol + rtol * abs(right)
+    if numpy is not None and (isinstance(left, numpy.ndarray) or isinstance(right, numpy.ndarray)):
+        try:
+            if numpy.shape(left) != numpy.shape(right):
+                return False
+            return bool(numpy.allclose(left, right, rtol=rtol, atol=atol))
+        except (TypeError, ValueError):  # of strings or objects, or a ragged list
+            return bool(isinstance(right, type(left)) and numpy.array_equal(left, right))
+    if isinstance(left, float) and (number := _number(right)) is not None:
+        if math.isnan(left) or math.isnan(number):
+            return math.isnan(left) and math.isnan(number)
+        if math.isinf(left) or math.isinf(number):
+            return left == number
+        return abs(left - number) <= atol + rtol * abs(number)
     return bool(left == right)
+
+
+def _number(value: Any) -> float | None:
+    """Return a real number as a float, numpy's included; None for anything else, and for integers beyond floats."""
+    from numbers import Real
+
+    try:
+        return float(value) if isinstance(value, Real) else None
+    except OverflowError:
+        return None

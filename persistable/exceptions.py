@@ -57,7 +57,11 @@ __all__ = [
     "UntrustedArtifactError",
 ]
 
-_OS_FIELDS = ("errno", "strerror", "filename")  # kept by OSError outside of __dict__
+# kept outside of __dict__ by builtin errors
+_BUILTIN_FIELDS: Mapping[type[Exception], tuple[str, ...]] = {
+    OSError: ("errno", "strerror", "filename"),
+    ImportError: ("msg",),
+}
 
 
 def _restore(cls: type[PersistableError], args: tuple[Any, ...], state: Mapping[str, Any]) -> PersistableError:
@@ -73,8 +77,9 @@ class PersistableError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = dict(self.__dict__)
-        if isinstance(self, OSError):
-            state |= {name: getattr(self, name) for name in _OS_FIELDS}
+        for builtin, names in _BUILTIN_FIELDS.items():
+            if isinstance(self, builtin):
+                state |= {name: getattr(self, name) for name in names}
         return _restore, (type(self), self.args, state)
 
     def __str__(self) -> str:
@@ -212,10 +217,10 @@ class UntrustedArtifactError(ArtifactError, PermissionError):
     def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:
         self.reason, self.format = reason, format
         super().__init__(
-            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust whoever "
-            "can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this store "
-            "(PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission of "
-            "others; or persist in a data-only format.",
+            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust "
+            "whoever can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this "
+            "store (PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission "
+            "of others; or persist in a data-only format.",
             name=name,
             key=key,
             path=path,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from persistable.encodable import DictEncodable
-from persistable.exceptions import ExplainedNotImplementedError, FidelityError, PersistableError, SaveError
+from persistable.exceptions import ExplainedNotImplementedError, FidelityError, FormatError, SaveError
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ class FileIO(ABC, Generic[PayloadT]):
             if create_folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
             return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
-        except (OSError, PersistableError):
+        except (OSError, FormatError):
             raise
         except Exception as error:
             raise SaveError(
@@ -94,7 +94,6 @@ class FileIO(ABC, Generic[PayloadT]):
         raise ExplainedNotImplementedError(f"{type(self).__qualname__}._save")
 
 
-@runtime_checkable
 class BufferLoader(Protocol):
     """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
 

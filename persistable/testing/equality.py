@@ -245,8 +245,9 @@ class _Comparison:
             return self.compare(categories, right.dtype.categories, f"{path} categories") or self.compare(
                 left.codes, right.codes, f"{path} codes"
             )
-        if type(left.dtype).__module__.partition(".")[0] == "numpy":
-            return self.compare(left.to_numpy(), right.to_numpy(), path)
+        for name in ("asi8", "_ndarray"):  # of times, and of numpy's own types, without boxing every value
+            if hasattr(left, name):
+                return self.compare(getattr(left, name), getattr(right, name), path)
         return self.sequence(list(left), list(right), path)
 
     # -- pyarrow
