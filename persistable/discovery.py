@@ -1,10 +1,14 @@
 """Finding plugins: every entry point of group ``persistable``, each loaded and judged on its own.
 
-Discovery never raises: a plugin that does not work becomes a row with its error, and everything else works.
+Discovery never raises: a plugin that does not work becomes a row with its error, and everything else works. Each plugin
+is registered with a pluggy manager of its own, so that nothing that one does (a hook wrapper, an unknown hook, an
+interrupt half-way) can reach another.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -13,16 +17,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from persistable.specs import EncoderSpec, FormatSpec, StorageSpec
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
-    from pluggy import PluginManager
+    from pluggy import HookImpl, PluginManager
 
-__all__ = ["Plugin", "discover", "load_object", "plugin_manager", "register"]
+__all__ = ["Plugin", "canonical_name", "discover", "load_object", "register"]
+
+GROUP = "persistable"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]+)+")
+_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_ENCODER = re.compile(r"[A-Za-z][\w.-]*")
 
 SpecT = TypeVar("SpecT", FormatSpec, StorageSpec, EncoderSpec)
 
@@ -39,14 +47,122 @@ class Plugin:
     formats: tuple[FormatSpec, ...] = ()
     storages: tuple[StorageSpec, ...] = ()
     encoders: tuple[EncoderSpec, ...] = ()
+    observers: tuple[HookImpl, ...] = ()
 
     @property
     def label(self) -> str:
         """Distribution and version, as recorded."""
         return f"{self.distribution} {self.version}"
 
+    def failed(self, error: Exception) -> Plugin:
+        """Return the row of this plugin with an error in place of its declarations."""
+        return Plugin(self.name, self.distribution, self.version, "failed", error)
 
-def plugin_manager() -> PluginManager:
+
+def canonical_name(distribution: str) -> str:
+    """Return the one spelling of a distribution's name: lower case, runs of ``-_.`` as one ``-``. Source: PEP 503."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def discover(disabled: Collection[str]) -> list[Plugin]:
+    """Load all installed plugins in the order of their names; return a row for each.
+
+    ``disabled`` has names of entry points or distributions, or ``"*"``.
+
+    Raises:
+        KeyboardInterrupt: the user's; nothing that was found until then is kept.
+    """
+    off = {canonical_name(name) for name in disabled}
+    rows = []
+    for distribution, version, entry_point in _entry_points():
+        if isinstance(entry_point, Exception):
+            rows.append(Plugin(distribution, distribution, version, "failed", entry_point))
+        elif "*" in off or canonical_name(entry_point.name) in off or canonical_name(distribution) in off:
+            rows.append(Plugin(entry_point.name, distribution, version, "disabled"))
+        else:
+            rows.append(register(functools.partial(_load, entry_point), entry_point.name, distribution, version))
+    return rows
+
+
+def _entry_points() -> list[tuple[str, str, EntryPoint | Exception]]:
+    """Return distribution, version and entry point of every plugin, sorted by name, the first of a name on the path."""
+    from importlib.metadata import distributions
+
+    found: dict[tuple[str, str, str], tuple[str, str, EntryPoint | Exception]] = {}
+    seen: set[str] = set()
+    for installed in distributions():
+        folder = _folder_name(installed)
+        if folder in seen:
+            continue  # further down the path, where nobody can import it
+        seen.add(folder)
+        try:
+            text = installed.read_text("entry_points.txt")
+        except Exception:  # noqa: BLE001, S112 - whoever it is, it has not told us that it is a plugin
+            continue
+        if not text or GROUP not in text:
+            continue
+        distribution, version = _described(installed)
+        name = canonical_name(distribution)
+        try:
+            declared = [entry_point for entry_point in installed.entry_points if entry_point.group == GROUP]
+        except Exception as error:  # noqa: BLE001 - its metadata is broken, and says that it is a plugin
+            unreadable = ValueError(f"its entry_points.txt cannot be read: {type(error).__name__}: {error}")
+            found[distribution, name, ""] = (distribution, version, unreadable)
+            continue
+        for entry_point in declared:
+            found[entry_point.name, name, entry_point.value] = (distribution, version, entry_point)
+    return [found[identity] for identity in sorted(found)]
+
+
+def _folder_name(installed: Distribution) -> str:
+    """Return the name of a distribution from its folder's, without reading what is in it."""
+    folder = re.split(r"[\\/]", str(getattr(installed, "_path", "")))[-1]
+    return canonical_name(folder.rpartition(".")[0].partition("-")[0]) or f"distribution at {id(installed)}"
+
+
+def _described(installed: Distribution) -> tuple[str, str]:
+    """Return name and version of a distribution, as far as its metadata can be read."""
+    try:
+        name: Any = installed.metadata["Name"]
+        version: Any = installed.metadata["Version"]
+    except Exception:  # noqa: BLE001 - broken metadata of somebody else's
+        name = version = None
+    return name or _folder_name(installed), version or "?"
+
+
+def _load(entry_point: EntryPoint) -> object:
+    value = entry_point.value.partition("[")[0].strip()
+    if not re.fullmatch(r"[A-Za-z_][\w.]*(\s*:\s*[A-Za-z_][\w.]*)?", value):
+        raise ValueError(f"the entry point {entry_point.name!r} names {entry_point.value!r}, which is no module")
+    return entry_point.load()
+
+
+def register(load: Callable[[], object], name: str, distribution: str, version: str) -> Plugin:
+    """Load a hooks module and ask its hooks; return its declarations, or its error. Raises KeyboardInterrupt only."""
+    try:
+        manager = _manager()
+        hooks = load()
+        manager.register(hooks, f"{distribution}:{name}")
+        _check_hooks(manager, hooks)
+        return Plugin(
+            name,
+            distribution,
+            version,
+            "loaded",
+            None,
+            _declared(manager, "persistable_formats", FormatSpec, _check_format),
+            _declared(manager, "persistable_storages", StorageSpec, _check_storage),
+            _declared(manager, "persistable_param_encoders", EncoderSpec, _check_encoder),
+            tuple(manager.hook.persistable_event.get_hookimpls()),
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it raises, it is this plugin's own affair
+        return Plugin(name, distribution, version, "failed", error)
+    except SystemExit as error:
+        exited = RuntimeError(f"it called sys.exit({error.code!r}) when it was loaded")
+        return Plugin(name, distribution, version, "failed", exited)
+
+
+def _manager() -> PluginManager:
     """Return a pluggy manager that knows the hooks and no plugin."""
     import pluggy
 
@@ -55,54 +171,6 @@ def plugin_manager() -> PluginManager:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-def discover(manager: PluginManager, disabled: Collection[str]) -> Iterator[Plugin]:
-    """Load all installed plugins in the order of their names; yield a row for each.
-
-    ``disabled`` has names of entry points or distributions, or ``"*"``.
-    """
-    for name, distribution, version, entry_point in _entry_points():
-        if "*" in disabled or name in disabled or distribution in disabled:
-            yield Plugin(name, distribution, version, "disabled")
-        else:
-            yield register(manager, entry_point.load, name, distribution, version)
-
-
-def _entry_points() -> list[tuple[str, str, str, EntryPoint]]:
-    from importlib.metadata import entry_points
-
-    found: dict[tuple[str, str, str], tuple[str, str, str, EntryPoint]] = {}
-    for entry_point in entry_points(group="persistable"):
-        distribution, version = "an unnamed distribution", "?"
-        if entry_point.dist is not None:
-            try:
-                distribution, version = entry_point.dist.name or distribution, entry_point.dist.version or version
-            except Exception:  # noqa: BLE001 - broken metadata of somebody else's
-                version = "?"
-        row = (entry_point.name, distribution, version, entry_point)
-        found.setdefault((entry_point.name, distribution, entry_point.value), row)
-    return [found[identity] for identity in sorted(found)]
-
-
-def register(manager: PluginManager, load: Callable[[], object], name: str, distribution: str, version: str) -> Plugin:
-    """Load a hooks module and register it; return its declarations, or its error."""
-    plugin: object = None
-    try:
-        plugin = load()
-        manager.register(plugin, f"{distribution}:{name}")
-        manager.check_pending()  # a hook that we do not know is a misspelt one
-        formats = _declared(manager, plugin, "persistable_formats", FormatSpec, _check_format)
-        storages = _declared(manager, plugin, "persistable_storages", StorageSpec, _check_storage)
-        encoders = _declared(manager, plugin, "persistable_param_encoders", EncoderSpec, _check_encoder)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, it is this plugin's own affair
-        if plugin is not None and manager.is_registered(plugin):
-            manager.unregister(plugin)
-        cause = (
-            error if isinstance(error, Exception) else RuntimeError("the plugin called sys.exit() when it was loaded")
-        )
-        return Plugin(name, distribution, version, "failed", cause)
-    return Plugin(name, distribution, version, "loaded", None, formats, storages, encoders)
 
 
 def load_object(reference: str) -> Any:
@@ -116,18 +184,41 @@ def load_object(reference: str) -> Any:
     return found
 
 
+def _check_hooks(manager: PluginManager, hooks: object) -> None:
+    """Raise ValueError if a plugin implements no hook, one that there is not, or wraps one."""
+    callers = manager.get_hookcallers(hooks) or []
+    for caller in callers:
+        if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
+            known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
+            near = difflib.get_close_matches(caller.name, known, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"it implements a hook {caller.name!r}, which does not exist; {meant}")
+        if any(hook.wrapper or hook.hookwrapper for hook in caller.get_hookimpls()):
+            raise ValueError(f"it wraps the hook {caller.name!r}: plugins declare, and cannot wrap each other")
+    if not callers:
+        raise ValueError(f"{hooks!r} implements no hook; are its functions marked with @hookimpl?")
+
+
 def _declared(
-    manager: PluginManager, plugin: object, hook: str, kind: type[SpecT], check: Callable[[SpecT], None]
+    manager: PluginManager, hook: str, kind: type[SpecT], check: Callable[[SpecT], None]
 ) -> tuple[SpecT, ...]:
-    others = [other for other in manager.get_plugins() if other is not plugin]
+    """Ask a hook of the one plugin for its rows. Raises TypeError, ValueError, or what the plugin raises."""
     rows: list[SpecT] = []
-    for answer in manager.subset_hook_caller(hook, others)():
+    for answer in getattr(manager.hook, hook)():
+        if isinstance(answer, (str, bytes, kind)):
+            raise TypeError(f"{hook}() returned {answer!r}, not a list of {kind.__name__}")
         for row in answer:
             if not isinstance(row, kind):
                 raise TypeError(f"{hook}() returned {row!r}, which is not a {kind.__name__}")
             check(row)
+            if any(_names(row) & _names(other) for other in rows):
+                raise ValueError(f"{hook}() returned {', '.join(sorted(_names(row)))} twice")
             rows.append(row)
     return tuple(rows)
+
+
+def _names(row: FormatSpec | StorageSpec | EncoderSpec) -> set[str]:
+    return set(row.schemes) if isinstance(row, StorageSpec) else {row.name}
 
 
 def _check(row: object, field: str, value: object, pattern: re.Pattern[str]) -> None:
@@ -135,20 +226,32 @@ def _check(row: object, field: str, value: object, pattern: re.Pattern[str]) -> 
         raise ValueError(f"{row!r}: {field} {value!r} does not look like {pattern.pattern!r}")
 
 
-def _check_types(row: FormatSpec | EncoderSpec) -> None:
+def _check_types(row: FormatSpec | EncoderSpec) -> Iterator[str]:
+    """Yield the declared types' names, each of which is one."""
     if not isinstance(row.types, tuple):
         raise TypeError(f"{row!r}: types is a {type(row.types).__name__}, not a tuple")
     for name in row.types:
         _check(row, "type", name, _DOTTED)
-        if name.startswith("builtins."):
-            raise ValueError(f"{row!r}: builtin types are not claimed by type; have users inject the format")
+        yield name
+
+
+def _check_install(row: FormatSpec | StorageSpec | EncoderSpec) -> None:
+    install: object = row.install
+    if install is not None and (not isinstance(install, str) or not install):
+        raise ValueError(f"{row!r}: install {row.install!r} is not the name of a distribution")
 
 
 def _check_format(row: FormatSpec) -> None:
     _check(row, "name", row.name, _NAME)
-    _check(row, "suffix", row.suffix, re.compile(r"(\.[A-Za-z0-9_+-]+)+"))
+    _check(row, "suffix", row.suffix, _SUFFIX)
     _check(row, "io", row.io, _OBJECT)
-    _check_types(row)
+    _check_install(row)
+    for field in ("default", "executes_code"):
+        if type(getattr(row, field)) is not bool:
+            raise TypeError(f"{row!r}: {field} is not a bool")
+    for name in _check_types(row):
+        if name.startswith("builtins."):
+            raise ValueError(f"{row!r}: builtin types are not claimed by type; have users inject the format")
 
 
 def _check_storage(row: StorageSpec) -> None:
@@ -157,11 +260,18 @@ def _check_storage(row: StorageSpec) -> None:
     for scheme in row.schemes:
         _check(row, "scheme", scheme, _SCHEME)
     _check(row, "storage", row.storage, _OBJECT)
+    _check_install(row)
 
 
 def _check_encoder(row: EncoderSpec) -> None:
-    _check(row, "name", row.name, re.compile(r"[A-Za-z][\w.-]*"))
+    import sys
+
+    _check(row, "name", row.name, _ENCODER)
     _check(row, "encode", row.encode, _OBJECT)
-    _check_types(row)
+    _check_install(row)
     if type(row.version) is not int or row.version < 1:
         raise ValueError(f"{row!r}: version is not a whole number from 1")
+    for name in _check_types(row):
+        library = name.partition(".")[0]
+        if library in sys.stdlib_module_names or library in ("numpy", "persistable"):
+            raise ValueError(f"{row!r}: types of {library} are the core's to encode, {name} too")

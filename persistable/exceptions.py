@@ -264,14 +264,22 @@ class FormatNotInstalledError(FormatError, ImportError):
 class BrokenPluginError(FormatError, ImportError):
     """Say that the plugin of a format is installed and does not work. Its own error is chained.
 
-    Attributes: ``plugin`` (entry point), ``distribution``, ``reason``.
+    Attributes: ``plugin`` (entry point), ``distribution`` (with version), ``reason``, ``disabled`` (it was switched off
+    by the user, and is not broken).
     """
 
-    def __init__(self, *, format: str, plugin: str, distribution: str, reason: str) -> None:
-        self.plugin, self.distribution, self.reason = plugin, distribution, reason
+    def __init__(self, *, format: str, plugin: str, distribution: str, reason: str, disabled: bool = False) -> None:
+        self.plugin, self.distribution, self.disabled = plugin, distribution, disabled
+        self.reason = "switched off" if disabled else reason
+        state = "switched off" if disabled else f"broken: {reason}"
+        repair = (
+            f"Take {plugin!r} off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
+            if disabled
+            else f"Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin}"
+        )
         super().__init__(
-            f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but broken: "
-            f"{reason}. Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin}",
+            f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but "
+            f"{state}. {repair}",
             format=format,
         )
 

@@ -100,7 +100,8 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
         try:
             record = parse(raw, address, f"{folder.path}/{name}")
             origin.check(record, address, f"{folder.path}/{name}")
-            choice = store.registry.for_loading(record.format, injected)
+            written_by = record.document["payload"].get("distribution")
+            choice = store.registry.for_loading(record.format, injected, written_by)
             folder.evidence.append((f"{folder.path}/{name}", status))
             return _load(store, address, folder, record, choice)
         except Damage as damage:

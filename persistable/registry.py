@@ -1,23 +1,25 @@
-"""Choosing formats: by name, by the record, by the payload's type; and saying why.
+"""The formats, param encoders and observers that are known: looked for when first needed, asked by name or by type.
 
-Nothing here imports a payload library: a type is matched by looking its public name up in ``sys.modules``, because a
-library that is not imported cannot have made the payload. Plugins are looked for at the first question that the core's
-own formats cannot answer.
+Plugins are looked for at the first question that the core's own formats cannot answer, and before the first generation,
+which observers may want to see. Nothing here imports a payload library.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable import discovery
-from persistable.discovery import Plugin
+from persistable.choice import Choice, Ranked, broken, rank, resolve
+from persistable.discovery import Plugin, canonical_name
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
@@ -27,24 +29,18 @@ from persistable.exceptions import (
     UnknownFormatError,
 )
 from persistable.io import FileIO, format_name
-from persistable.specs import Event, FormatSpec
+from persistable.specs import EncoderSpec, Event
+from persistable.table import CORE, FIRST_PARTY, FIRST_PARTY_ENCODERS, Claim, Table, is_first_party, tabulate
 from persistable.version import __version__
+
+if TYPE_CHECKING:
+    from persistable.encoding import ParamEncoder
 
 __all__ = ["Choice", "PluginFailure", "Ranked", "Registry", "default_registry"]
 
-# What the first-party distributions bring: for install hints, and because only they can be a type's default.
-# format: (distribution, types of which it is the default)
-FIRST_PARTY: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "npy": ("persistable-numpy", ("numpy.ndarray",)),
-    "npz": ("persistable-numpy", ()),
-    "parquet": ("persistable-arrow", ("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame")),
-    "csv": ("persistable-arrow", ()),
-    "feather": ("persistable-arrow", ()),
-    "avro": ("persistable-avro", ()),
-}
-_ENCODES = {"pandas": "persistable-arrow", "pyarrow": "persistable-arrow", "polars": "persistable-arrow"}
-
-_CORE = "persistable"
+_TYPE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_DISTRIBUTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) [^\s]+")  # as recorded, with its version
+_SAYS_NO = ("", "0", "false", "no")
 
 
 class PluginFailure(NamedTuple):
@@ -56,69 +52,21 @@ class PluginFailure(NamedTuple):
     error: Exception
 
 
-class Choice(NamedTuple):
-    """A format and why it was chosen.
-
-    Attributes:
-        format: its name, as recorded.
-        distribution: name and version of the distribution that brings it; None for an injected FileIO of the user's.
-        executes_code: whether loading can run code that the file brings.
-        reason: why this one, in words for the record.
-        by_type: whether it was chosen by the payload's type, so that another one may be asked if it declines.
-    """
-
-    format: str
-    distribution: str | None
-    executes_code: bool
-    reason: str
-    by_type: bool
-    injected: FileIO[Any] | None
-    plugin: Plugin | None
-    spec: FormatSpec | None
-
-    def file_io(self) -> FileIO[Any]:
-        """Return the FileIO: the injected one, or a new one of the format's class, imported now.
-
-        Raises:
-            BrokenPluginError: it cannot be imported; the cause is chained.
-        """
-        if self.injected is not None:
-            return self.injected
-        assert self.spec is not None
-        assert self.plugin is not None
-        try:
-            found = discovery.load_object(self.spec.io)()
-            if not isinstance(found, FileIO):
-                raise TypeError(f"{self.spec.io} is not a FileIO")
-        except Exception as error:
-            raise _broken(self.format, self.plugin, error) from error
-        return found
-
-
-class Ranked(NamedTuple):
-    """A row of ``Registry.explain``: a format, its origin, its rank from 1 (None: out of the question), and why."""
-
-    format: str
-    distribution: str
-    rank: int | None
-    reason: str
-
-
-def _broken(format: str, plugin: Plugin, error: Exception) -> BrokenPluginError:
-    return BrokenPluginError(
-        format=format, plugin=plugin.name, distribution=plugin.label, reason=f"{type(error).__name__}: {error}"
-    )
-
-
 class Registry:
-    """The formats, param encoders and storages that are known.
+    """The formats, param encoders and observers that are known.
+
+    Threads may share it.
 
     Args:
-        prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``.
+        prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
+            format claims.
         discover: whether to look for installed plugins; without, only the core's formats and ``add``.
         disabled: entry points or distributions not to load, ``"*"`` for all; ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
         strict: whether a payload whose format's plugin is missing or broken is an error instead of a pickle with a
             warning; ``PERSISTABLE_STRICT_PLUGINS=1``.
+
+    Raises:
+        TypeError, ValueError: ``prefer`` does not map public names of types to names of formats.
     """
 
     def __init__(
@@ -130,17 +78,22 @@ class Registry:
         strict: bool | None = None,
     ) -> None:
         self._prefer = dict(prefer or {})
+        for declared, name in self._prefer.items():
+            if {type(declared), type(name)} != {str}:
+                raise TypeError(f"prefer={{{declared!r}: {name!r}}}: give names of types and formats")
+            if not _TYPE_NAME.fullmatch(declared):
+                raise ValueError(
+                    f"prefer={{{declared!r}: …}}: give the public name of a type, such as pandas.DataFrame"
+                )
         self._discover = discover
-        self._disabled = disabled
+        self._disabled = disabled.split(",") if isinstance(disabled, str) else disabled
         self._strict = strict
         self._lock = threading.RLock()
-        self._manager: Any = None
-        self._plugins: list[Plugin] = []
-        self._formats: dict[str, tuple[FormatSpec, Plugin]] = {}
-        self._contested: dict[str, list[Plugin]] = {}
-        self._rankings: weakref.WeakKeyDictionary[type, tuple[Ranked, ...]] = weakref.WeakKeyDictionary()
-        self._observers: list[Any] = []
+        self._known: Table | None = None
         self._complete = False
+        self._looking = False
+        self._rankings: weakref.WeakKeyDictionary[type, tuple[Ranked, ...]] = weakref.WeakKeyDictionary()
+        self._encoders: weakref.WeakKeyDictionary[type, ParamEncoder] = weakref.WeakKeyDictionary()
         self._warned: set[tuple[str, str]] = set()
 
     # -- plugins
@@ -149,14 +102,13 @@ class Registry:
     def strict(self) -> bool:
         """Whether a missing or broken plugin is an error rather than a pickle with a warning."""
         if self._strict is None:
-            return os.environ.get("PERSISTABLE_STRICT_PLUGINS", "") not in ("", "0")
+            return os.environ.get("PERSISTABLE_STRICT_PLUGINS", "").strip().lower() not in _SAYS_NO
         return self._strict
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """All plugins, the core's own formats first; looks for them."""
-        self._complete_once()
-        return tuple(self._plugins)
+        return self._everything().plugins
 
     @property
     def failures(self) -> tuple[PluginFailure, ...]:
@@ -168,73 +120,69 @@ class Registry:
         )
 
     def add(self, hooks: object, *, name: str, distribution: str = "your own code", version: str = "0") -> Plugin:
-        """Register a hooks module (or object) in code, as if it were installed; return its row."""
+        """Register a hooks module (or object) in code, as if it were installed, in place of one of that name.
+
+        Raises:
+            Exception: what is wrong with it, a name that belongs to somebody else included; nothing is registered.
+        """
+        added = discovery.register(lambda: hooks, name, distribution, version)
+        if added.error is not None:
+            raise added.error
         with self._lock:
-            self._start()
-            plugin = discovery.register(self._manager, lambda: hooks, name, distribution, version)
-            self._admit(plugin)
-            return self._plugins[-1]
+            others = [plugin for plugin in self._table().plugins if (plugin.name, plugin.distribution) != _id(added)]
+            table = tabulate([*others, added])
+            row = next(plugin for plugin in table.plugins if (plugin.name, plugin.distribution) == _id(added))
+            if row.error is not None:
+                raise row.error
+            self._take(table)
+        return row
 
-    def _start(self) -> None:
-        if self._manager is None:
-            from persistable import builtin
+    def _table(self) -> Table:
+        """Return what is known so far, without looking for plugins."""
+        known = self._known
+        if known is None:
+            with self._lock:
+                known = self._known
+                if known is None:
+                    known = self._known = tabulate([_core()])
+        return known
 
-            self._manager = discovery.plugin_manager()
-            self._admit(discovery.register(self._manager, lambda: builtin, _CORE, _CORE, __version__))
+    def _take(self, table: Table) -> None:
+        self._known = table
+        self._rankings, self._encoders = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
 
-    def _complete_once(self) -> None:
-        """Look for installed plugins, once."""
+    def _everything(self) -> Table:
+        """Look for installed plugins, once, and return what is known then."""
         if self._complete:
-            return
+            return self._table()
         with self._lock:
-            self._start()
-            if self._complete:
-                return
-            if self._discover:
-                disabled = self._disabled
-                if disabled is None:
-                    disabled = [name.strip() for name in os.environ.get("PERSISTABLE_DISABLE_PLUGINS", "").split(",")]
-                found = list(discovery.discover(self._manager, disabled))
-                # first-party names are taken before anybody else can
-                for plugin in sorted(found, key=lambda plugin: not _is_first_party(plugin)):
-                    self._admit(plugin)
-            self._complete = True
+            if self._settled():
+                return self._table()
+            self._looking = True
+            try:
+                found = discovery.discover(self._switched_off()) if self._discover else []
+                self._take(tabulate([*self._table().plugins, *found]))
+                self._complete = True
+            finally:
+                self._looking = False
+            table = self._table()
+        for plugin in table.plugins:
+            if plugin.error is not None:
+                _warn(
+                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}. Repair or "
+                    f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
+                )
+        return table
 
-    def _admit(self, plugin: Plugin) -> None:
-        """Take over a plugin's declarations, unless a name in them is somebody else's."""
-        error = plugin.error
-        if plugin.status == "loaded":
-            for spec in plugin.formats:
-                owner = FIRST_PARTY[spec.name][0] if spec.name in FIRST_PARTY else None
-                standing = self._formats.get(spec.name)
-                if owner is not None and plugin.distribution != owner:
-                    error = ValueError(f"the format name {spec.name!r} belongs to {owner}")
-                elif standing is not None and standing[1].distribution == _CORE:
-                    error = ValueError(f"the format name {spec.name!r} belongs to the core")
-                elif standing is not None and standing[1].distribution == plugin.distribution:
-                    error = ValueError(f"the format name {spec.name!r} is declared twice")
-                if error is not None:
-                    break
-        if error is not None and plugin.status == "loaded":
-            plugin = Plugin(plugin.name, plugin.distribution, plugin.version, "failed", error)
-        self._plugins.append(plugin)
-        self._rankings.clear()
-        if error is not None:
-            warnings.warn(
-                f"the plugin {plugin.name!r} of {plugin.label} does not work: {type(error).__name__}: {error}. "
-                f"Repair or reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}",
-                PluginWarning,
-                stacklevel=2,
-            )
-            return
-        self._observers = self._manager.hook.persistable_event.get_hookimpls()
-        for spec in plugin.formats:
-            if spec.name in self._contested:
-                self._contested[spec.name].append(plugin)
-            elif spec.name in self._formats:
-                self._contested[spec.name] = [self._formats.pop(spec.name)[1], plugin]
-            else:
-                self._formats[spec.name] = (spec, plugin)
+    def _settled(self) -> bool:
+        """Tell whether there is nothing to look for; a plugin that asks while it is loaded sees what is known so far."""
+        return self._complete or self._looking
+
+    def _switched_off(self) -> list[str]:
+        names = self._disabled
+        if names is None:
+            names = os.environ.get("PERSISTABLE_DISABLE_PLUGINS", "").split(",")
+        return [name.strip() for name in names if name.strip()]
 
     # -- formats by name
 
@@ -247,65 +195,82 @@ class Registry:
             BrokenPluginError: its distribution is installed and does not work; the cause is chained.
             AmbiguousFormatError: two third parties claim the name.
         """
-        if self._manager is None:
-            self._start()
-        if name not in self._formats:
-            self._complete_once()
-        if name in self._formats:
-            spec, plugin = self._formats[name]
-            return Choice(name, plugin.label, spec.executes_code, reason, False, None, plugin, spec)
-        if name in self._contested:
-            claims = self._contested[name]
-            raise AmbiguousFormatError(
-                format=name,
-                subject=f"the format name {name!r}",
-                candidates=[(name, plugin.label) for plugin in claims],
-                repair=f"so neither has it. Switch one off: PERSISTABLE_DISABLE_PLUGINS={claims[0].name}",
-            )
-        if name in FIRST_PARTY:
-            raise self._absent(name)
-        error = UnknownFormatError(format=name, known=self._formats, suggestion=self._near(name))
-        for failure in self.failures:
-            error.add_note(f"the plugin {failure.name!r} of {failure.distribution} does not work: {failure.error}")
-        raise error
+        found = self._find(name, reason)
+        if found is None:
+            raise self._unavailable(name)
+        return found
 
-    def _near(self, name: str) -> str | None:
+    def _find(self, name: str, reason: str) -> Choice | None:
+        # the core's own need no looking; anything else is known only when everybody has been asked
+        claim = self._table().formats.get(name)
+        if claim is None or claim.plugin.distribution != CORE:
+            claim = self._everything().formats.get(name)
+        if claim is None:
+            return None
+        spec, plugin = claim
+        return Choice(name, plugin.label, spec.executes_code, reason, False, None, plugin, spec)
+
+    def _unavailable(self, name: str, recorded: str | None = None) -> FormatError:
+        """Return the error for a format that is not there; ``recorded`` is the distribution that a record names."""
+        table = self._everything()
+        claims = table.contested.get(name)
+        if claims is not None:
+            return _contested(name, claims)
+        owner = FIRST_PARTY[name][0] if name in FIRST_PARTY else recorded
+        if owner is not None and canonical_name(owner) != CORE:
+            rows = [plugin for plugin in table.plugins if canonical_name(plugin.distribution) == canonical_name(owner)]
+            for plugin in rows:
+                if plugin.error is not None:
+                    error = broken(name, plugin, plugin.error)
+                    error.__cause__ = plugin.error
+                    return error
+            for plugin in rows:
+                if plugin.status == "disabled":
+                    return BrokenPluginError(
+                        format=name, plugin=plugin.name, distribution=plugin.label, reason="", disabled=True
+                    )
+            if not rows:
+                return FormatNotInstalledError(format=name, install=owner)
         import difflib
 
-        near = difflib.get_close_matches(name, {*self._formats, *FIRST_PARTY}, n=1)
-        return near[0] if near else None
-
-    def _absent(self, name: str) -> FormatError:
-        """Return the error for a first-party format that is not there."""
-        distribution = FIRST_PARTY[name][0]
-        for plugin in self._plugins:
-            if plugin.distribution == distribution and plugin.error is not None:
-                error = _broken(name, plugin, plugin.error)
-                error.__cause__ = plugin.error
-                return error
-            if plugin.distribution == distribution and plugin.status == "disabled":
-                reason = "it is switched off by PERSISTABLE_DISABLE_PLUGINS"
-                return BrokenPluginError(format=name, plugin=plugin.name, distribution=plugin.label, reason=reason)
-        return FormatNotInstalledError(format=name, install=distribution)
+        near = difflib.get_close_matches(name, {*table.formats, *FIRST_PARTY}, n=1)
+        unknown = UnknownFormatError(format=name, known=table.formats, suggestion=near[0] if near else None)
+        for plugin in table.plugins:
+            if plugin.error is not None:
+                unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}")
+            elif plugin.status == "disabled":
+                unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
+        return unknown
 
     def injected(self, file_io: FileIO[Any] | str) -> Choice:
-        """Return the choice of a user: a FileIO, or the name of a format."""
+        """Return the choice of a user: a FileIO, or the name of a format.
+
+        A FileIO of the class that is registered under its name stands for that format. Any other is the user's own, and
+        can execute code as far as trust is concerned, whatever it calls itself.
+        """
         if isinstance(file_io, str):
             return self.named(file_io)
         name = format_name(type(file_io))
-        if name.startswith("custom:"):
-            return Choice(name, None, True, "injected", False, file_io, None, None)
-        try:
-            registered = self.named(name, "injected")
-        except FormatError:
+        registered = None if name.startswith("custom:") else self._find(name, "injected")
+        if registered is None or registered.spec is None or not _is_at(registered.spec.io, type(file_io)):
             return Choice(name, None, True, "injected", False, file_io, None, None)
         return registered._replace(injected=file_io)
 
-    def for_loading(self, name: str, injected: FileIO[Any] | str | None) -> Choice:
-        """Return what reads a recorded format: the injected FileIO if it has that name, else the registered one."""
+    def for_loading(self, name: str, injected: FileIO[Any] | str | None, distribution: str | None = None) -> Choice:
+        """Return what reads a recorded format: the injected FileIO if it has that name, else the registered one.
+
+        ``distribution`` is what the record names; it only serves to say what to install.
+
+        Raises:
+            UnknownFormatError, FormatNotInstalledError, BrokenPluginError, AmbiguousFormatError: see ``named``.
+        """
         if isinstance(injected, FileIO) and format_name(type(injected)) == name:
             return self.injected(injected)
-        return self.named(name, "recorded")
+        found = self._find(name, "recorded")
+        if found is None:
+            match = _DISTRIBUTION.fullmatch(distribution or "")
+            raise self._unavailable(name, match[1] if match is not None else None)
+        return found
 
     # -- formats by type
 
@@ -327,174 +292,232 @@ class Registry:
 
         Raises what ``for_saving`` would raise, and imports the format, so that it is raised before generating.
         """
-        if injected is None and payload_type is None:
+        if injected is None and (payload_type is None or payload_type is object or payload_type is Any):
             return None
-        choices = iter([self.injected(injected)]) if injected is not None else self._for_type(payload_type or object)
-        choice = next(choices)
+        choice = self.injected(injected) if injected is not None else next(self._for_type(payload_type or object))
         choice.file_io()
         return choice
 
     def _for_type(self, cls: type) -> Iterator[Choice]:
-        ranking = self._ranking(cls)
-        notes: list[str] = []
-        for row in ranking:
-            if row.rank is None or row.format == "pickle":
-                continue
-            choice = self.named(row.format, row.reason)._replace(by_type=True)
+        absent: list[FormatError] = []
+        ranked = [row for row in self._ranking(cls) if row.rank is not None]
+        for _, group in groupby(ranked, key=lambda row: row.rank):
+            rows = list(group)
+            if len(rows) > 1:
+                raise _ambiguous(cls, rows)
             try:
+                choice = self.named(rows[0].format, rows[0].reason)
                 choice.file_io()
-            except BrokenPluginError as error:
-                self._fall_back(cls, row.format, error)
-                notes.append(str(error.reason))
+            except (BrokenPluginError, FormatNotInstalledError) as error:
+                absent.append(error)
                 continue
-            yield choice
-        for absent in self._absentees(cls):
-            self._fall_back(cls, absent.format, absent)
-            notes.append(f"{absent.format} was not available")
-        reason = "; ".join([*notes, "pickle takes anything"])
-        yield self.named("pickle", reason)._replace(by_type=True)
+            yield self._in_place_of(absent, cls, choice)
+        missing = self._missing_default(cls)
+        if missing is not None and missing.format not in {error.format for error in absent}:
+            absent.append(missing)
+        yield self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
 
-    def _fall_back(self, cls: type, name: str, error: FormatError) -> None:
-        """Warn that pickle is used in place of a format that is not there; in strict mode raise."""
-        if self.strict:
-            raise error
-        mark = (f"{cls.__module__}.{cls.__qualname__}", name)
-        if mark not in self._warned:
-            self._warned.add(mark)
-            warnings.warn(
-                f"payloads of type {mark[0]} are persisted as pickle, because {error}. "
-                "(payload_io='pickle' says that this is what you want)",
-                PluginWarning,
-                stacklevel=2,
-            )
+    def _in_place_of(self, absent: list[FormatError], cls: type, choice: Choice) -> Choice:
+        """Return a choice by type; warn if it stands in for formats that are not there, or in strict mode raise."""
+        if absent and self.strict:
+            raise absent[0]
+        reasons = [f"{error.format} is not available: {_reason(error)}" for error in absent]
+        for error in absent:
+            mark = (f"{cls.__module__}.{cls.__qualname__}", error.format)
+            with self._lock:
+                known = mark in self._warned
+                self._warned.add(mark)
+            if not known:
+                _warn(
+                    f"payloads of type {mark[0]} are persisted as {choice.format}, because {error}. "
+                    f"(payload_io={choice.format!r} says that this is what you want)"
+                )
+        if choice.format == "pickle" and cls.__module__ != "builtins":
+            reasons += [
+                f"the plugin {plugin.name!r} of {plugin.label} does not work"
+                for plugin in self._everything().plugins
+                if plugin.error is not None and not is_first_party(plugin)
+            ]
+        return choice._replace(by_type=True, reason="; ".join([*reasons, choice.reason]))
 
-    def _absentees(self, cls: type) -> Iterator[FormatError]:
-        """Yield an error for the first-party default of a type (or of its nearest base) that is not there."""
-        for base in cls.__mro__:
-            for name, (_, types) in FIRST_PARTY.items():
-                if any(_resolve(declared) is base for declared in types):
-                    if name not in self._formats:
-                        yield self._absent(name)
-                    return
+    def _missing_default(self, cls: type) -> FormatError | None:
+        """Return the error for the first-party default of a type that is not there; None if it is, or there is none."""
+        for name, (_, types) in FIRST_PARTY.items():
+            if name not in self._table().formats and any(resolve(declared) is cls for declared in types):
+                return self._unavailable(name)
+        return None
 
     def explain(self, payload_type: type) -> tuple[Ranked, ...]:
-        """Rank the formats for payloads of a type, those that are out of the question last, each with its reason."""
-        rows = list(self._ranking(payload_type, ambiguous=True))
-        rows += [
-            Ranked(error.format, FIRST_PARTY[error.format][0], None, str(error))
-            for error in self._absentees(payload_type)
-        ]
-        rank = 1 + sum(row.rank is not None for row in rows)
-        rows.append(Ranked("pickle", f"{_CORE} {__version__}", rank, "pickle takes anything"))
+        """Rank the formats for payloads of a type, those that are never asked last, each with its reason.
+
+        Formats of one rank are ambiguous: a payload that comes to them is an AmbiguousFormatError.
+        """
+        rows = list(self._ranking(payload_type))
+        missing = self._missing_default(payload_type)
+        if missing is not None and missing.format not in {row.format for row in rows}:
+            rows.append(Ranked(missing.format, FIRST_PARTY[missing.format][0], None, str(missing)))
+        last = 1 + max((row.rank for row in rows if row.rank is not None), default=0)
+        rows.append(Ranked("pickle", f"{CORE} {__version__}", last, "pickle takes anything"))
         return tuple(sorted(rows, key=lambda row: row.rank or sys.maxsize))
 
-    def _ranking(self, cls: type, *, ambiguous: bool = False) -> tuple[Ranked, ...]:
-        """Rank the formats that claim a type or one of its bases; ``ambiguous`` ranks equals instead of raising."""
-        if cls.__module__ == "builtins":
-            self._start()
+    def _ranking(self, cls: type) -> tuple[Ranked, ...]:
+        if cls.__module__ == "builtins" and not any(resolve(declared) is cls for declared in self._prefer):
             return ()
-        self._complete_once()
-        ranking = self._rankings.get(cls)
+        table = self._everything()
+        rankings = self._rankings
+        ranking = rankings.get(cls)
         if ranking is None:
-            ranking = tuple(self._ranked(cls, ambiguous=ambiguous))
-            if not ambiguous:
-                self._rankings[cls] = ranking
+            ranking = rankings[cls] = rank(cls, table, self._prefer)
         return ranking
-
-    def _ranked(self, cls: type, *, ambiguous: bool) -> Iterator[Ranked]:
-        rank = 0
-        for distance, base in enumerate(cls.__mro__[:-1]):
-            claims = [
-                (spec, plugin, declared)
-                for spec, plugin in self._formats.values()
-                for declared in spec.types
-                if _resolve(declared) is base
-            ]
-            preferred = next((name for declared, name in self._prefer.items() if _resolve(declared) is base), None)
-            if not claims and preferred is None:
-                continue
-            public = claims[0][2] if claims else f"{base.__module__}.{base.__qualname__}"
-            near = "its type" if distance == 0 else f"its base {public}"
-            if preferred is not None:
-                rank += 1
-                plugin_label = self.named(preferred).distribution or ""
-                yield Ranked(preferred, plugin_label, rank, f"preferred for {near} by your settings")
-            first_party = {declared for _, types in FIRST_PARTY.values() for declared in types}
-            reserved = any(_resolve(declared) is base for declared in first_party)
-            rivals: list[tuple[FormatSpec, Plugin]] = []
-            for spec, plugin, declared in claims:
-                if spec.name == preferred:
-                    continue
-                if declared in FIRST_PARTY.get(spec.name, ("", ()))[1] and _is_first_party(plugin):
-                    rank += 1
-                    yield Ranked(spec.name, plugin.label, rank, f"the default for {near} ({declared})")
-                elif reserved:
-                    ask = f"prefer={{{declared!r}: {spec.name!r}}}"
-                    reason = f"claims {declared}, whose default is not open to plugins; ask for it by {ask}"
-                    yield Ranked(spec.name, plugin.label, None, reason)
-                else:
-                    rivals.append((spec, plugin))
-            if len(rivals) > 1 and not ambiguous and preferred is None:
-                names = [(spec.name, plugin.label) for spec, plugin in rivals]
-                raise AmbiguousFormatError(
-                    format=names[0][0],
-                    subject=f"the type {public}",
-                    candidates=names,
-                    repair=f"say which: Registry(prefer={{{public!r}: {names[0][0]!r}}}) for the store, or "
-                    f"payload_io={names[0][0]!r}",
-                )
-            for spec, plugin in rivals:
-                if preferred is not None:
-                    yield Ranked(spec.name, plugin.label, None, f"claims {near} ({public}), another is preferred")
-                    continue
-                rank += 1
-                only = "the only format for" if len(rivals) == 1 else "one of several formats for"
-                yield Ranked(spec.name, plugin.label, rank, f"{only} {near} ({public})")
 
     # -- params and observers
 
-    def param_encoder(self, cls: type) -> Any:
-        """Return the encoder of a param type that the core has none for, or None."""
-        from persistable.encoding import ParamEncoder
+    def param_encoder(self, cls: type) -> ParamEncoder | None:
+        """Return the encoder of a param type that the core has none for, or None.
 
-        self._complete_once()
-        for plugin in self._plugins:
-            for spec in plugin.encoders:
-                if any(_resolve(declared) is cls for declared in spec.types):
-                    return ParamEncoder(spec.name, spec.version, discovery.load_object(spec.encode))
-        return None
+        One that exists and cannot be used encodes nothing: it refuses with what to do about it.
+        """
+        found = self._encoders.get(cls)
+        if found is not None:
+            return found
+        table = self._everything()
+        claims = [(spec, plugin) for spec, plugin in table.encoders if any(resolve(name) is cls for name in spec.types)]
+        if len(claims) == 1:
+            spec, plugin = claims[0]
+            namesakes = [other for other in table.encoders if other[0].name == spec.name]
+            encoder = _encoder(spec, plugin) if len(namesakes) == 1 else _refusing(_both(namesakes, spec.name))
+            if len(namesakes) == 1:
+                self._encoders[cls] = encoder
+            return encoder
+        if claims:
+            return _refusing(_both(claims, "it"))
+        distribution = FIRST_PARTY_ENCODERS.get(cls.__module__.partition(".")[0])
+        if distribution is None:
+            return None
+        rows = [plugin for plugin in table.plugins if canonical_name(plugin.distribution) == distribution]
+        if not rows:
+            return _refusing(f"it is encoded by {distribution}, which is not installed; pip install {distribution}")
+        if rows[0].status == "loaded":
+            return None
+        state = "switched off" if rows[0].error is None else f"broken: {_brief(rows[0].error)}"
+        return _refusing(f"it is encoded by {distribution}, which is installed and {state}")
 
     def notify(self, kind: str, name: str, key: str, **details: Any) -> None:
-        """Tell the observers among the plugins that are loaded; their errors are logged."""
-        if not self._observers:
-            return
-        event = Event(kind=kind, name=name, key=key, details=details)
-        for implementation in self._observers:
+        """Tell the observers among the plugins; their errors are logged.
+
+        A hit alone does not look for plugins: ``"loaded"`` reaches those that are known by then.
+        """
+        table = self._table() if kind == "loaded" else self._everything()
+        for observer in table.observers:
+            event = Event(kind=kind, name=name, key=key, details=dict(details))
             try:
-                implementation.function(*([event] if implementation.argnames else []))
-            except Exception:  # noqa: BLE001 - an observer can never fail the work
+                observer.function(*([event] if observer.argnames else []))
+            except (Exception, SystemExit):  # noqa: BLE001 - an observer can never fail the work
                 from persistable.logging import LOGGER
 
-                LOGGER.exception("observer %s failed at %s of %s", implementation.plugin_name, kind, name)
+                LOGGER.exception("observer %s failed at %s of %s", observer.plugin_name, kind, name)
 
 
-def _is_first_party(plugin: Plugin) -> bool:
-    return plugin.distribution == _CORE or any(plugin.distribution == owner for owner, _ in FIRST_PARTY.values())
+@functools.cache
+def _core() -> Plugin:
+    from persistable import builtin
 
-
-def _resolve(declared: str) -> object:
-    """Return the object of a public name, if its library is imported; imports nothing."""
-    parts = declared.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:length]))
-        if found is not None:
-            for part in parts[length:]:
-                found = vars(found).get(part) if hasattr(found, "__dict__") else None
-            return found
-    return None
+    core = discovery.register(lambda: builtin, CORE, CORE, __version__)
+    assert core.error is None, core.error
+    return core
 
 
 @functools.cache
 def default_registry() -> Registry:
     """Return the registry that stores use unless they are given another one."""
     return Registry()
+
+
+def _id(plugin: Plugin) -> tuple[str, str]:
+    return plugin.name, plugin.distribution
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _reason(error: FormatError) -> str:
+    """Say in a record why a format was not available."""
+    if isinstance(error, FormatNotInstalledError):
+        return f"{error.install} is not installed"
+    if isinstance(error, BrokenPluginError):
+        return f"{error.distribution} is {error.reason}" if error.disabled else f"{error.distribution}: {error.reason}"
+    return str(error)
+
+
+def _is_at(reference: str, cls: type) -> bool:
+    """Tell whether a class is what ``"module:Class"`` names, without importing it: it would be imported then."""
+    module, _, name = reference.partition(":")
+    return resolve(f"{module}.{name}") is cls
+
+
+def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
+    return AmbiguousFormatError(
+        format=name,
+        subject=f"the format name {name!r}",
+        candidates=[(name, claim.plugin.label) for claim in claims],
+        repair=f"so neither has it. Switch one off: PERSISTABLE_DISABLE_PLUGINS={claims[0].plugin.distribution}",
+    )
+
+
+def _ambiguous(cls: type, rows: list[Ranked]) -> AmbiguousFormatError:
+    names = {row.format for row in rows}
+    if len(names) == 1:
+        repair = f"switch one off: PERSISTABLE_DISABLE_PLUGINS={rows[0].distribution.rpartition(' ')[0]}"
+    else:
+        ask = rows[0].reason.rpartition("prefer=")[2]
+        repair = f"say which: Registry(prefer={ask}) for the store, or payload_io={rows[0].format!r}"
+    return AmbiguousFormatError(
+        format=rows[0].format,
+        subject=f"the type {cls.__module__}.{cls.__qualname__}",
+        candidates=[(row.format, row.distribution) for row in rows],
+        repair=repair,
+    )
+
+
+def _encoder(spec: EncoderSpec, plugin: Plugin) -> ParamEncoder:
+    """Return a plugin's encoder, whose errors say whose they are."""
+    from persistable.canonical import Refusal
+    from persistable.encoding import ParamEncoder
+
+    try:
+        encode = discovery.load_object(spec.encode)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it becomes the reason
+        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {_brief(error)}")
+
+    def encode_or_refuse(value: object) -> object:
+        try:
+            return encode(value)
+        except Exception as error:
+            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {_brief(error)}") from error
+
+    return ParamEncoder(spec.name, spec.version, encode_or_refuse)
+
+
+def _refusing(reason: str) -> ParamEncoder:
+    from persistable.canonical import Refusal
+    from persistable.encoding import ParamEncoder
+
+    def refuse(value: object) -> object:
+        raise Refusal(value, reason)
+
+    return ParamEncoder("none", 1, refuse)
+
+
+def _both(claims: list[tuple[EncoderSpec, Plugin]], what: str) -> str:
+    names = " and ".join(f"{spec.name!r} of {plugin.label}" for spec, plugin in claims)
+    off = claims[0][1].distribution
+    return f"the encoders {names} both claim {what}, so neither has it; PERSISTABLE_DISABLE_PLUGINS={off}"
+
+
+def _warn(message: str) -> None:
+    """Give a PluginWarning at the caller outside of this library."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == CORE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, PluginWarning, stacklevel=level - 1)
