@@ -1,0 +1,5 @@
+"""Persist pandas, pyarrow and polars frames as parquet, csv and feather, equal when they come back."""
+
+from persistable_arrow.parquet import ParquetFileIO
+
+__all__ = ["ParquetFileIO"]
