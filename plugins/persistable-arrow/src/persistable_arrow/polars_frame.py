@@ -55,6 +55,8 @@ def from_table(table: Any, note: dict[str, Any], kept: Sequence[int] | None = No
 
 
 def _encode_dtype(dtype: Any, where: str, nested: bool = False) -> Any:
+    if "\0" in where:
+        raise Declined(repr(where), "polars cannot export a name with a NUL")
     kind = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
     if kind in _PLAIN and dtype == _PLAIN[kind]:
         return kind
@@ -69,7 +71,10 @@ def _encode_dtype(dtype: Any, where: str, nested: bool = False) -> Any:
     if isinstance(dtype, polars.Array) and dtype.size:
         return {"kind": "Array", "inner": _encode_dtype(dtype.inner, where, True), "size": dtype.size}
     if isinstance(dtype, polars.Struct) and dtype.fields:
-        return {"kind": "Struct", "fields": [[f.name, _encode_dtype(f.dtype, where, True)] for f in dtype.fields]}
+        return {
+            "kind": "Struct",
+            "fields": [[f.name, _encode_dtype(f.dtype, f"{where}.{f.name}", True)] for f in dtype.fields],
+        }
     if isinstance(dtype, polars.Categorical) and not nested and dtype == polars.Categorical():
         return {"kind": "Categorical"}
     if isinstance(dtype, polars.Enum) and not nested:
