@@ -78,7 +78,7 @@ def _index(a, b, at):
         return problem or _unless((a.start, a.stop, a.step) == (b.start, b.stop, b.step), f"{at}: {a} is not {b}")
     return (
         problem
-        or _unless(getattr(a, "freq", None) == getattr(b, "freq", None), f"{at}.freq: {a} {b}")
+        or _unless(getattr(a, "freq", None) == getattr(b, "freq", None), f"{at}.freq: {getattr(a, 'freq', None)}")
         or _array(a.array, b.array, at)
     )
 
@@ -93,13 +93,15 @@ def _array(a, b, at):
     dtype = a.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return (
-            _unless(list(a.codes) == list(b.codes), f"{at}: {a} is not {b}")
+            _unless(list(a.codes) == list(b.codes), f"{at}: {list(a.codes)} is not {list(b.codes)}")
             or _index(a.categories, b.categories, f"{at}.categories")
             or _unless(a.ordered == b.ordered, f"{at}.ordered")
         )
     if isinstance(dtype, pd.DatetimeTZDtype):
         zones = _unless(type(dtype.tz) is type(b.dtype.tz) and str(dtype.tz) == str(b.dtype.tz), f"{at}: {dtype.tz!r}")
-        return zones or _unless(list(a.asi8) == list(b.asi8), f"{at}: {a} is not {b}")
+        return zones or _unless(list(a.asi8) == list(b.asi8), f"{at}: {a.asi8} is not {b.asi8}")
+    if isinstance(dtype, pd.PeriodDtype) or (dtype.kind in "mM" and not isinstance(dtype, pd.ArrowDtype)):
+        a, b = (x.asi8 if hasattr(x, "asi8") else x.to_numpy().view("i8") for x in (a, b))
     if isinstance(dtype, pd.StringDtype) and (dtype.storage, repr(dtype.na_value)) != (
         b.dtype.storage,
         repr(b.dtype.na_value),

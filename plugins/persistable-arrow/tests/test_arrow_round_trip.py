@@ -99,14 +99,20 @@ def _objects(draw, n):
 
 def _interval(draw, n):
     left = draw(sized(st.integers(-5, 5), n))
-    array = pd.arrays.IntervalArray.from_arrays(left, [x + 1 for x in left], closed=draw(st.sampled_from(["left", "both"])))
-    return array
+    return pd.arrays.IntervalArray.from_arrays(
+        left, [x + 1 for x in left], closed=draw(st.sampled_from(["left", "both"]))
+    )
 
 
 def _masked(draw, n):
     dtype, values = draw(
         st.sampled_from(
-            [("Int64", INTS), ("UInt8", st.integers(0, 255)), ("Float64", st.floats(allow_nan=False)), ("boolean", st.booleans())]
+            [
+                ("Int64", INTS),
+                ("UInt8", st.integers(0, 255)),
+                ("Float64", st.floats(allow_nan=False)),
+                ("boolean", st.booleans()),
+            ]
         )
     )
     return pd.array(draw(sized(values | st.none(), n)), dtype=dtype)
@@ -132,7 +138,9 @@ def _arrow(draw, n):
 
 KINDS = {
     "int": lambda draw, n: np.array(draw(sized(INTS, n)), dtype="i8"),
-    "small": lambda draw, n: np.array(draw(sized(st.integers(0, 100), n)), dtype=draw(st.sampled_from(["i1", "u2", "u8", ">i4"]))),
+    "small": lambda draw, n: np.array(
+        draw(sized(st.integers(0, 100), n)), dtype=draw(st.sampled_from(["i1", "u2", "u8", ">i4"]))
+    ),
     "float": lambda draw, n: np.array(draw(sized(st.floats(), n)), dtype="f8"),
     "single": lambda draw, n: np.array(draw(sized(st.floats(width=32), n)), dtype="f4"),
     "half": lambda draw, n: np.array(draw(sized(st.floats(width=16), n)), dtype="f2"),
@@ -140,20 +148,26 @@ KINDS = {
     "bool": lambda draw, n: np.array(draw(sized(st.booleans(), n)), dtype=bool),
     "time": lambda draw, n: draw(times(n)),
     "zone": lambda draw, n: pd.DatetimeIndex(draw(times(n))).tz_localize("UTC").tz_convert(draw(ZONES)).array,
-    "delta": lambda draw, n: np.array(draw(sized(st.integers(-(2**62), 2**62), n)), dtype="i8").view(f"m8[{draw(UNITS)}]"),
+    "delta": lambda draw, n: np.array(draw(sized(st.integers(-(2**62), 2**62), n)), dtype="i8").view(
+        f"m8[{draw(UNITS)}]"
+    ),
     "str": lambda draw, n: pd.array(draw(sized(TEXT | st.none(), n)), dtype="str"),
     "string": lambda draw, n: pd.array(
         draw(sized(TEXT | st.none(), n)), dtype=draw(st.sampled_from(["string[python]", "string[pyarrow]"]))
     ),
     "object": _objects,
     "categorical": _categorical,
-    "period": lambda draw, n: pd.PeriodIndex.from_ordinals(draw(sized(DAYS, n)), freq=draw(st.sampled_from(["D", "M", "2h"]))).array,
+    "period": lambda draw, n: (
+        pd.PeriodIndex.from_ordinals(draw(sized(DAYS, n)), freq=draw(st.sampled_from(["D", "M", "2h"]))).array
+    ),
     "interval": _interval,
     "masked": _masked,
     "arrow": _arrow,
     "sparse": lambda draw, n: pd.arrays.SparseArray(draw(sized(st.integers(0, 1), n))),
 }
-LABELS = st.one_of(TEXT, st.integers(-3, 3), st.none(), st.floats(), st.tuples(TEXT, st.integers(0, 2)), st.booleans(), DATES)
+LABELS = st.one_of(
+    TEXT, st.integers(-3, 3), st.none(), st.floats(), st.tuples(TEXT, st.integers(0, 2)), st.booleans(), DATES
+)
 
 
 @st.composite
@@ -231,7 +245,9 @@ def arrow_tables(draw):
         array = pa.array(draw(sized(values | st.none(), rows)), data_type)
         cut = draw(st.integers(0, rows))
         arrays.append(pa.chunked_array([array[:cut], array[cut:]], data_type))
-        metadata = draw(st.none() | st.dictionaries(st.sampled_from(["k", "unit"]), TEXT.filter(lambda s: "\0" not in s)))
+        metadata = draw(
+            st.none() | st.dictionaries(st.sampled_from(["k", "unit"]), TEXT.filter(lambda s: "\0" not in s))
+        )
         fields.append(pa.field(draw(TEXT), data_type, metadata=metadata))
     metadata = draw(st.none() | st.dictionaries(st.sampled_from(["persistable", "pandas", "x"]), st.just("y")))
     table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))

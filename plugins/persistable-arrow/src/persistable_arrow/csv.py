@@ -1,8 +1,8 @@
-"""The format ``csv``: pandas, pyarrow and polars frames in one text file that any reader understands, by injection.
+r"""The format ``csv``: pandas, pyarrow and polars frames in one text file that any reader understands, by injection.
 
 Representation decisions:
 
-- RFC 4180, UTF-8, comma, one header line, ``\\n``; the levels of an index come first. Strings are quoted, so that null
+- RFC 4180, UTF-8, comma, one header line, ``\n``; the levels of an index come first. Strings are quoted, so that null
   (nothing) and ``""`` (quoted) are apart; ``"NA"`` is a string. A frame of one column has blank lines for nulls, which
   readers skip that are told to skip blank lines (pandas: ``skip_blank_lines=False``).
 - Types are not in the file: they are in the record, as the note of the frame, the exact Arrow schema and the
@@ -43,6 +43,7 @@ class CsvFileIO(FrameFileIO[Any]):
 
     Args:
         threads: how many threads format slices; None for as many as Arrow uses.
+
     """
 
     name: ClassVar[str] = "csv"
@@ -156,9 +157,9 @@ def _text_type(data_type: Any, where: str) -> Any:
         return pyarrow.int64()
     if types.is_float16(data_type):
         return pyarrow.float32()
-    plain = (types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_string)
-    plain += (types.is_large_string, types.is_date32, types.is_time)
-    if any(test(data_type) for test in plain) or (types.is_decimal128(data_type) and data_type.scale >= 0):
+    numbers = (types.is_null, types.is_boolean, types.is_integer, types.is_floating)
+    others = (types.is_string, types.is_large_string, types.is_date32, types.is_time)
+    if any(test(data_type) for test in numbers + others) or (types.is_decimal128(data_type) and data_type.scale >= 0):
         return data_type
     if types.is_nested(data_type):
         raise Declined(where, f"csv has no text for the nested type {data_type}")

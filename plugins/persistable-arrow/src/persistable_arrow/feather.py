@@ -7,8 +7,9 @@ Representation decisions:
 - The note of the frame (see ``frame``) is the entry ``persistable`` of the schema's metadata.
 - Uncompressed unless asked for, so that a mapped load copies nothing: a pyarrow table lies over the file. pandas
   columns of numpy dtypes are copied, so that they can be changed in place.
-- Arrow types survive as they are. Extension types are declined: what a file says of them depends on what the reader has
-  registered. The chunks of a dictionary column come back over one dictionary.
+- Arrow types survive as they are; values that Arrow calls invalid (a date64 within a day, text that is not UTF-8) are
+  declined. Extension types are declined: what a file says of them depends on what the reader has registered. The chunks
+  of a dictionary column come back over one dictionary.
 - The record keeps rows, columns and batches; reading stops at the first batch that exceeds them, so that a small file
   that expands hugely is refused early. A mapped load checks offsets only where they end; ``memory_map=False`` reads
   and checks all of them.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ class FeatherFileIO(FrameFileIO[Any]):
     Args:
         compression: codec of the buffers, ``"lz4"`` or ``"zstd"``; None keeps them as they are in memory.
         memory_map: whether to map the file when loading instead of reading it.
+
     """
 
     name: ClassVar[str] = "feather"
@@ -47,6 +49,7 @@ class FeatherFileIO(FrameFileIO[Any]):
         if compression not in (None, "lz4", "zstd"):
             raise ValueError(f"compression has to be 'lz4', 'zstd' or None, not {compression!r}")
         self.compression, self.memory_map = compression, memory_map
+        self.memory_mapped = memory_map  # the store then verifies sizes, not the digest
 
     def __repr__(self) -> str:
         return f"FeatherFileIO(compression={self.compression!r}, memory_map={self.memory_map!r})"
@@ -60,6 +63,8 @@ class FeatherFileIO(FrameFileIO[Any]):
         try:
             table, note = to_table(payload)
             _check_schema(table.schema)
+            if note["type"] == "pyarrow.Table":
+                _check_values(table)
         except Declined as declined:
             raise self._fidelity_error(declined) from declined.__cause__
         metadata = dict(table.schema.metadata or {})
@@ -117,6 +122,14 @@ def _empty_batch(table: Any) -> Any:
 def _check_schema(schema: Any) -> None:
     for field in schema:
         _check_type(field.type, field.name)
+
+
+def _check_values(table: Any) -> None:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)  # as loading does
+        except pyarrow.ArrowInvalid as error:
+            raise Declined(name, str(error)) from error
 
 
 def _check_type(data_type: Any, where: str) -> None:

@@ -159,7 +159,7 @@ class ParquetFileIO(FrameFileIO[Any]):
     # -- loading -------------------------------------------------------------------------------------------------------
 
     def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:  # noqa: ARG002
-        file = pyarrow.parquet.ParquetFile(str(filepath), pre_buffer=True)
+        file = pyarrow.parquet.ParquetFile(str(filepath), pre_buffer=not self.as_reader)
         close = True
         try:
             _check_sizes(file.metadata, metadata or {})

@@ -15,7 +15,7 @@ import pyarrow
 
 from persistable_arrow.label import Declined
 
-__all__ = ["check_frame", "from_table", "to_table"]
+__all__ = ["check_frame", "encode_dtype", "from_table", "to_table"]
 
 _INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 _OTHERS = ("Float16", "Float32", "Float64", "Boolean", "String", "Binary", "Date", "Time", "Null")
@@ -25,7 +25,7 @@ _PLAIN = {name: dtype for name in (*_INTEGERS, *_OTHERS) if (dtype := getattr(po
 def check_frame(frame: Any) -> None:
     """Raise Declined for a dtype that is known not to come back equal."""
     for name, dtype in frame.schema.items():
-        _encode_dtype(dtype, name)
+        encode_dtype(dtype, name)
     if frame.width == 0 and frame.height:
         raise Declined("payload", "rows without columns")
 
@@ -33,7 +33,7 @@ def check_frame(frame: Any) -> None:
 def to_table(frame: Any) -> tuple[Any, dict[str, Any]]:
     """Return the Arrow table of a frame and the note with which from_table gives it back."""
     check_frame(frame)
-    dtypes = [_encode_dtype(dtype, name) for name, dtype in frame.schema.items()]
+    dtypes = [encode_dtype(dtype, name) for name, dtype in frame.schema.items()]
     table = frame.to_arrow(compat_level=polars.CompatLevel.oldest())
     return table, {"dtypes": dtypes}
 
@@ -54,7 +54,8 @@ def from_table(table: Any, note: dict[str, Any], kept: Sequence[int] | None = No
     return polars.DataFrame(series)
 
 
-def _encode_dtype(dtype: Any, where: str, nested: bool = False) -> Any:
+def encode_dtype(dtype: Any, where: str, nested: bool = False) -> Any:
+    """Return the JSON of a dtype. Raises Declined, naming ``where``, for one that does not come back."""
     if "\0" in where:
         raise Declined(repr(where), "polars cannot export a name with a NUL")
     kind = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
@@ -67,13 +68,13 @@ def _encode_dtype(dtype: Any, where: str, nested: bool = False) -> Any:
     if isinstance(dtype, polars.Decimal):
         return {"kind": "Decimal", "precision": dtype.precision, "scale": dtype.scale}
     if isinstance(dtype, polars.List):
-        return {"kind": "List", "inner": _encode_dtype(dtype.inner, where, True)}
+        return {"kind": "List", "inner": encode_dtype(dtype.inner, where, True)}
     if isinstance(dtype, polars.Array) and dtype.size:
-        return {"kind": "Array", "inner": _encode_dtype(dtype.inner, where, True), "size": dtype.size}
+        return {"kind": "Array", "inner": encode_dtype(dtype.inner, where, True), "size": dtype.size}
     if isinstance(dtype, polars.Struct) and dtype.fields:
         return {
             "kind": "Struct",
-            "fields": [[f.name, _encode_dtype(f.dtype, f"{where}.{f.name}", True)] for f in dtype.fields],
+            "fields": [[f.name, encode_dtype(f.dtype, f"{where}.{f.name}", True)] for f in dtype.fields],
         }
     if isinstance(dtype, polars.Categorical) and not nested and dtype == polars.Categorical():
         return {"kind": "Categorical"}

@@ -66,7 +66,9 @@ def pack_array(array: Any, where: str) -> str:
 
 def unpack_array(text: str) -> Any:
     """Return the chunked array of pack_array."""
-    return pyarrow.ipc.open_stream(base64.b64decode(text)).read_all().column(0)
+    table = pyarrow.ipc.open_stream(base64.b64decode(text)).read_all()
+    table.validate(full=True)  # an offset that damage made wild would crash the process
+    return table.column(0)
 
 
 def flatten_dictionary(column: Any, where: str) -> tuple[Any, str]:
