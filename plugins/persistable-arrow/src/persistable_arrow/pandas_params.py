@@ -102,9 +102,9 @@ def encode_dtype(dtype: Any) -> Any:
 
 def encode_array(array: Any) -> dict[str, Any]:
     """Return what defines a pandas array, without an index."""
-    dtype = (
-        getattr(array.dtype, "numpy_dtype", None) if type(array) is pandas.arrays.NumpyExtensionArray else array.dtype
-    )
+    dtype: Any = array.dtype
+    if isinstance(array, pandas.arrays.NumpyExtensionArray):
+        dtype = dtype.numpy_dtype
     encoded: dict[str, Any] = {"dtype": encode_dtype(dtype)}
     if isinstance(dtype, numpy.dtype):
         values = numpy.asarray(array)
