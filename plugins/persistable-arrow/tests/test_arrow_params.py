@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from persistable.encoding import ParamEncoder, encode
 
+from persistable.encoding import ParamEncoder, encode
 from persistable.exceptions import UnkeyableParamError
 from persistable_arrow.content import content_digest
 from persistable_arrow.hooks import persistable_param_encoders

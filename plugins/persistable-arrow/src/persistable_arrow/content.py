@@ -96,7 +96,10 @@ def content_digest(array: Any) -> str:
     """Return the SHA-256 of the values of an array or chunked array; its type is not part of it, see describe_type."""
     describe_type(array.type)
     digest = hashlib.sha256()
-    _feed(digest.update, _one_array(array))
+    try:
+        _feed(digest.update, _one_array(array))
+    except pyarrow.ArrowNotImplementedError as error:
+        raise TypeError(f"this version of pyarrow has no canonical form of {array.type}: {error}") from error
     return digest.hexdigest()
 
 

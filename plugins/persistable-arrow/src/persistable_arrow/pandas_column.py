@@ -62,7 +62,8 @@ def check_dtype(dtype: Any, where: str) -> dict[str, Any]:
     if type(dtype) is pandas.DatetimeTZDtype:
         return {"kind": "datetimetz", "unit": dtype.unit, "zone": encode_zone(dtype.tz, where)}
     if type(dtype) is pandas.StringDtype:
-        return {"kind": "string", "storage": dtype.storage, "missing": "NA" if dtype.na_value is pandas.NA else "nan"}
+        storage = dtype.storage.removesuffix("_numpy")  # as pandas 2 calls the storage of strings with NaN
+        return {"kind": "string", "storage": storage, "missing": "NA" if dtype.na_value is pandas.NA else "nan"}
     if type(dtype) is pandas.CategoricalDtype:
         if dtype.categories is None:
             raise Declined(where, "a categorical without categories")
@@ -143,14 +144,22 @@ def decode_array(array: Any, note: dict[str, Any]) -> Any:
             left, right = (decode_array(part, note["bounds"]) for part in flat.flatten())
             return pandas.arrays.IntervalArray.from_arrays(left, right, closed=note["closed"])
         case "string":
-            dtype = pandas.StringDtype(note["storage"], na_value=_MISSING[note["missing"]])
-            return dtype.__from_arrow__(chunked)
+            return _string_dtype(note["storage"], note["missing"]).__from_arrow__(chunked)
         case "masked":
             return pandas.api.types.pandas_dtype(note["dtype"]).__from_arrow__(chunked)
         case "arrow":
             return pandas.ArrowDtype(unpack_type(note["type"])).__from_arrow__(chunked)
         case unknown:
             raise ValueError(f"unknown kind of column {unknown!r}")
+
+
+def _string_dtype(storage: str, missing: str) -> Any:
+    if missing == "NA":
+        return pandas.StringDtype(storage)
+    try:
+        return pandas.StringDtype(storage, na_value=_MISSING[missing])
+    except TypeError:  # pandas before 2.3
+        return pandas.StringDtype(f"{storage}_numpy")
 
 
 def attach_zone(naive: Any, note: dict[str, Any]) -> Any:

@@ -8,11 +8,12 @@ Decisions:
   encoding is refused by its place.
 - A Timestamp or Timedelta counts in nanoseconds, whatever its unit, as pandas compares them: the unit that
   ``Timestamp("2020")`` gets differs between versions of pandas. In arrays the unit is part of the dtype.
+- A zone counts by its key, whether zoneinfo or pytz has it, for the same reason.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy
 import pandas
@@ -83,7 +84,7 @@ def encode_dtype(dtype: Any) -> Any:
     if isinstance(dtype, pandas.DatetimeTZDtype):
         return ["datetimetz", dtype.unit, _zone(dtype.tz)]
     if isinstance(dtype, pandas.StringDtype):
-        return ["string", dtype.storage, "NA" if dtype.na_value is pandas.NA else "nan"]
+        return ["string", dtype.storage.removesuffix("_numpy"), "NA" if dtype.na_value is pandas.NA else "nan"]
     if isinstance(dtype, pandas.CategoricalDtype):
         categories = None if dtype.categories is None else encode_index(dtype.categories)
         return ["categorical", dtype.ordered, categories]
@@ -103,7 +104,7 @@ def encode_dtype(dtype: Any) -> Any:
 def encode_array(array: Any) -> dict[str, Any]:
     """Return what defines a pandas array, without an index."""
     dtype: Any = array.dtype
-    if isinstance(array, pandas.arrays.NumpyExtensionArray):
+    if type(array) is pandas.arrays.NumpyExtensionArray:
         dtype = dtype.numpy_dtype
     encoded: dict[str, Any] = {"dtype": encode_dtype(dtype)}
     if isinstance(dtype, numpy.dtype):
@@ -154,6 +155,7 @@ def encode_missing(value: Any) -> str:
 
 def _zone(zone: Any) -> Any:
     try:
-        return encode_zone(zone, "zone")
+        note = encode_zone(zone, "zone")
     except Declined as declined:
         raise TypeError(declined.reason) from declined
+    return note | {"kind": "key"} if "key" in note else note

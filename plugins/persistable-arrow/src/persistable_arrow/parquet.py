@@ -105,6 +105,10 @@ class ParquetFileIO(FrameFileIO[Any]):
 
     def _write(self, filepath: Path, schema: Any, tables: Iterator[Any], note: dict[str, Any]) -> Mapping[str, Any]:
         footers: list[Any] = []
+        packed = {NOTE_KEY: json.dumps(note).encode()}
+        late = hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata")
+        if not late:  # pyarrow 16: written once more within the schema
+            schema = schema.with_metadata((schema.metadata or {}) | packed)
         with (
             pyarrow.OSFile(str(filepath), "wb") as file,
             pyarrow.parquet.ParquetWriter(
@@ -118,7 +122,8 @@ class ParquetFileIO(FrameFileIO[Any]):
         ):
             for table in tables:
                 writer.write_table(table, row_group_size=self.row_group_size)
-            writer.add_key_value_metadata({NOTE_KEY: json.dumps(note).encode()})
+            if late:
+                writer.add_key_value_metadata(packed)
         return _sizes(footers[0])
 
     def _coalesce(self, payload: Any) -> tuple[Any, Iterator[Any]]:

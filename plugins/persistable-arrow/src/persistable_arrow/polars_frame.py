@@ -34,7 +34,8 @@ def to_table(frame: Any) -> tuple[Any, dict[str, Any]]:
     """Return the Arrow table of a frame and the note with which from_table gives it back."""
     check_frame(frame)
     dtypes = [encode_dtype(dtype, name) for name, dtype in frame.schema.items()]
-    table = frame.to_arrow(compat_level=polars.CompatLevel.oldest())
+    level = getattr(polars, "CompatLevel", None)  # newer versions may export types that not every reader knows
+    table = frame.to_arrow() if level is None else frame.to_arrow(compat_level=level.oldest())
     return table, {"dtypes": dtypes}
 
 
