@@ -24,7 +24,7 @@ _TAIL = re.compile(
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
 _TAIL_LONGEST = 512  # bytes, far above what a check and a signature take
-_PATH = re.compile(r"[^/\\\0]+(/[^/\\\0]+)*")
+_PATH = re.compile(r"(?:(?:\A|/)(?!\.{1,2}(?:/|\Z))[^/\\\0]+)+")  # no step of it is empty, "." or ".."
 
 
 class Damage(Exception):  # noqa: N818 - never leaves the package: the store turns it into a CorruptArtifactError
@@ -156,19 +156,38 @@ class Record:
             schema = document["record_schema"]
             if type(schema) is int and schema > SCHEMA:
                 raise UnknownSchema(schema)
-            found, entries = document["key"], document["payload"]["files"]
-            files = tuple([PayloadFile(entry["path"], entry["bytes"], entry["digest"]) for entry in entries])
-        except (ValueError, KeyError, TypeError) as error:
+            found, entry = document["key"], document["payload"]
+            files = tuple([PayloadFile(file["path"], file["bytes"], file["digest"]) for file in entry["files"]])
+            sound = _has_its_types(document, files)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
+        if not sound:
+            raise Damage("is not a record: one of its fields is of another type")
         if found != key:
             raise Damage(f"is the record of key {found}")
         root = f"{key}-"
         for file in files:
-            if not (file.path.startswith(root) and _PATH.fullmatch(file.path)) or ".." in file.path.split("/"):
+            if not (file.path.startswith(root) and _PATH.fullmatch(file.path)):
                 raise Damage(f"names a payload file that cannot be its own: {file.path!r}")
         if not files:
             raise Damage("names no payload file")
         return cls(document, raw, files)
+
+
+def _has_its_types(document: dict[str, Any], files: Sequence[PayloadFile]) -> bool:
+    """Whether the fields that readers rely on are what they take them for: a check can be computed by anybody."""
+    entry, lineage = document["payload"], document["lineage"]
+    if type(document["record_schema"]) is not int or document["record_schema"] < 1:
+        return False
+    if not (type(document["identity"]["name"]) is type(entry["format"]) is str):
+        return False
+    if not (type(document["untracked_params"]) is type(document["provenance"]) is type(entry["metadata"]) is dict):
+        return False
+    if lineage is not None and type(lineage) is not str:
+        return False
+    return all(
+        type(file.path) is type(file.digest) is str and type(file.bytes) is int and file.bytes >= 0 for file in files
+    )
 
 
 def render(
