@@ -414,3 +414,15 @@ def test_declined_dtypes_name_the_column_in_the_error(tmp_path):
     with pytest.raises(FidelityError) as caught:
         ParquetFileIO().save(pd.DataFrame({"good": [1], "bad": [1j]}), tmp_path / "x")
     assert (caught.value.where, caught.value.format) == ("bad", "parquet")
+
+
+def test_more_categories_than_a_footer_holds_are_declined(round_trip, difference):
+    words = pa.array([f"{i:01000d}" for i in range(60_000)])
+    table = pa.table({"words": pa.DictionaryArray.from_arrays(pa.array([0, 59_999]), words)})
+    with pytest.raises(FidelityError, match=r"words.*too many"):
+        round_trip(table)
+    several = pa.table({str(i): pa.DictionaryArray.from_arrays(pa.array([i]), words[:30_000]) for i in range(2)})
+    with pytest.raises(FidelityError, match="do not fit into a footer"):
+        round_trip(several)
+    few = pa.table({"words": pa.DictionaryArray.from_arrays(pa.array([0, 29_999]), words[:30_000])})
+    assert difference(few, round_trip(few)) is None

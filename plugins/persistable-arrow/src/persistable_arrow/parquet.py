@@ -34,6 +34,7 @@ from persistable_arrow.schema import pack_schema, restore_table, unpack_schema
 
 __all__ = ["ParquetFileIO"]
 
+_NOTE_LIMIT = 70 << 20  # parquet libraries refuse footers with strings of 100 MB, and pyarrow 16 adds a third
 _STREAM_ROWS, _STREAM_BYTES = 1 << 17, 64 << 20  # a row group of a stream ends at the first of these
 
 
@@ -110,6 +111,8 @@ class ParquetFileIO(FrameFileIO[Any]):
     def _write(self, filepath: Path, schema: Any, tables: Iterator[Any], note: dict[str, Any]) -> Mapping[str, Any]:
         footers: list[Any] = []
         packed = {NOTE_KEY: json.dumps(note).encode()}
+        if len(packed[NOTE_KEY]) > _NOTE_LIMIT:
+            raise Declined("payload", f"{len(packed[NOTE_KEY])} bytes of categories and names do not fit into a footer")
         late = hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata")
         if not late:  # pyarrow 16: written once more within the schema
             schema = schema.with_metadata((schema.metadata or {}) | packed)
