@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from persistable.exceptions import FidelityError
-from persistable_arrow.parquet import ParquetFileIO
+from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO
 
 
 @pytest.fixture
@@ -62,6 +62,9 @@ WIDE = pd.DataFrame(
         "interval_time": pd.interval_range(pd.Timestamp("2020"), periods=3),
         "object": np.array(["a", None, "b"], dtype=object),
         "object_nan": np.array(["a", np.nan, "b"], dtype=object),
+        "object_bool_nan": np.array([True, np.nan, False], dtype=object),
+        "object_int_nan": np.array([1, np.nan, 1 << 62], dtype=object),
+        "object_NA": np.array(["a", pd.NA, "b"], dtype=object),
         "object_int": np.array([1, None, -3], dtype=object),
         "object_float": np.array([1.5, None, np.nan], dtype=object),
         "object_bool": np.array([True, None, False], dtype=object),
@@ -389,3 +392,37 @@ def test_another_file_than_the_recorded_one_is_refused_by_its_sizes(tmp_path):
     pd.DataFrame({"x": [0] * 1_000_000}).to_parquet(path)
     with pytest.raises(ValueError, match="1000000 rows, the record says 5"):
         ParquetFileIO().load(path, metadata=metadata)
+
+
+def test_options_can_be_given_to_one_save_or_load(tmp_path):
+    path = tmp_path / "x.parquet"
+    file_io = ParquetFileIO()
+    file_io.save(pd.DataFrame({"x": range(5), "y": 0}), path, row_group_size=2)
+    assert pq.read_metadata(path).num_row_groups == 3
+    assert list(file_io.load(path, columns=["y"]).columns) == ["y"]
+    with pytest.raises(TypeError, match="colums"):
+        file_io.load(path, colums=["y"])
+
+
+def test_a_missing_file_is_a_file_not_found_error(tmp_path):
+    for file_io in (ParquetFileIO(), FeatherFileIO(), FeatherFileIO(memory_map=False), CsvFileIO()):
+        with pytest.raises(FileNotFoundError):
+            file_io.load(tmp_path / "missing")
+
+
+def test_declined_dtypes_name_the_column_in_the_error(tmp_path):
+    with pytest.raises(FidelityError) as caught:
+        ParquetFileIO().save(pd.DataFrame({"good": [1], "bad": [1j]}), tmp_path / "x")
+    assert (caught.value.where, caught.value.format) == ("bad", "parquet")
+
+
+def test_more_categories_than_a_footer_holds_are_declined(round_trip, difference):
+    words = pa.array([f"{i:01000d}" for i in range(60_000)])
+    table = pa.table({"words": pa.DictionaryArray.from_arrays(pa.array([0, 59_999]), words)})
+    with pytest.raises(FidelityError, match=r"words.*too many"):
+        round_trip(table)
+    several = pa.table({str(i): pa.DictionaryArray.from_arrays(pa.array([i]), words[:30_000]) for i in range(2)})
+    with pytest.raises(FidelityError, match="do not fit into a footer"):
+        round_trip(several)
+    few = pa.table({"words": pa.DictionaryArray.from_arrays(pa.array([0, 29_999]), words[:30_000])})
+    assert difference(few, round_trip(few)) is None

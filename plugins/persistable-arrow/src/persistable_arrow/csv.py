@@ -35,6 +35,7 @@ __all__ = ["CsvFileIO"]
 
 _SLICE = 1 << 16  # rows that one thread formats at a time
 _BLOCK = 1 << 20  # bytes that one thread parses at a time; a row has to fit
+_LONGEST = 1 << 29  # bytes of a row: readers count a block in 31 bits
 _PLAIN_WIDTH = 64  # bytes of the longest number or time, and its comma
 
 
@@ -48,15 +49,12 @@ class CsvFileIO(FrameFileIO[Any]):
 
     name: ClassVar[str] = "csv"
     suffix: ClassVar[str] = ".csv"
-    needs_metadata: ClassVar[bool] = True
+    _options: ClassVar[tuple[str, ...]] = ("threads",)
 
     def __init__(self, *, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads has to be at least 1, not {threads}")
         self.threads = threads
-
-    def __repr__(self) -> str:
-        return f"CsvFileIO(threads={self.threads!r})"
 
     def _check(self, payload: Any) -> None:
         super()._check(payload)
@@ -66,7 +64,7 @@ class CsvFileIO(FrameFileIO[Any]):
 
     # -- saving --------------------------------------------------------------------------------------------------------
 
-    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:  # noqa: ARG002 - 1.x signature
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:
         try:
             table, note = to_table(payload)
             names = unique_names(table.column_names)
@@ -76,7 +74,7 @@ class CsvFileIO(FrameFileIO[Any]):
         schema = table.schema if note["type"] == "pyarrow.Table" else table.schema.remove_metadata()
         levels = len(names) - len(note["columns"]) if "columns" in note else 0
         order = names[len(names) - levels :] + names[: len(names) - levels]
-        self._write(text.select(order), filepath)
+        self._with(kwargs)._write(text.select(order), filepath)
         return note | {
             "schema": pack_schema(schema),
             "dictionaries": dictionaries,
@@ -96,7 +94,8 @@ class CsvFileIO(FrameFileIO[Any]):
 
     # -- loading -------------------------------------------------------------------------------------------------------
 
-    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:  # noqa: ARG002
+    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        self._with(kwargs)
         if not metadata:
             return pyarrow.csv.read_csv(str(filepath))
         schema = unpack_schema(metadata["schema"])
@@ -189,6 +188,8 @@ def _to_text(table: Any, names: list[str]) -> tuple[Any, int, bool, dict[str, st
             longest += _PLAIN_WIDTH
         columns.append(column)
     longest = max(longest, sum(2 * len(name.encode()) + 3 for name in names))
+    if longest > _LONGEST:
+        raise Declined("payload", f"a row of up to {longest} bytes is longer than a csv reader takes")
     return pyarrow.table(columns, names=names), longest, newlines, dictionaries
 
 

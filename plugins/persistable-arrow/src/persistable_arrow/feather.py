@@ -43,7 +43,7 @@ class FeatherFileIO(FrameFileIO[Any]):
 
     name: ClassVar[str] = "feather"
     suffix: ClassVar[str] = ".arrow"
-    needs_metadata: ClassVar[bool] = True
+    _options: ClassVar[tuple[str, ...]] = ("compression", "memory_map")
 
     def __init__(self, *, compression: str | None = None, memory_map: bool = True) -> None:
         if compression not in (None, "lz4", "zstd"):
@@ -51,15 +51,12 @@ class FeatherFileIO(FrameFileIO[Any]):
         self.compression, self.memory_map = compression, memory_map
         self.memory_mapped = memory_map  # the store then verifies sizes, not the digest
 
-    def __repr__(self) -> str:
-        return f"FeatherFileIO(compression={self.compression!r}, memory_map={self.memory_map!r})"
-
     def _check(self, payload: Any) -> None:
         super()._check(payload)
         if isinstance(payload, pyarrow.Table):
             _check_schema(payload.schema)
 
-    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:  # noqa: ARG002 - 1.x signature
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:
         try:
             table, note = to_table(payload)
             _check_schema(table.schema)
@@ -73,7 +70,7 @@ class FeatherFileIO(FrameFileIO[Any]):
         metadata[NOTE_KEY] = json.dumps(note).encode()
         table = table.replace_schema_metadata(metadata).unify_dictionaries()
         batches = table.to_batches() or [_empty_batch(table)]
-        options = pyarrow.ipc.IpcWriteOptions(compression=self.compression)
+        options = pyarrow.ipc.IpcWriteOptions(compression=self._with(kwargs).compression)
         with (
             pyarrow.OSFile(str(filepath), "wb") as file,
             pyarrow.ipc.new_file(file, table.schema, options=options) as writer,
@@ -82,9 +79,9 @@ class FeatherFileIO(FrameFileIO[Any]):
                 writer.write_batch(batch)
         return {"rows": table.num_rows, "columns": table.num_columns, "batches": len(batches)}
 
-    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:  # noqa: ARG002
-        path, sizes = str(filepath), metadata or {}
-        source = pyarrow.memory_map(path) if self.memory_map else pyarrow.OSFile(path)
+    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        path, sizes, mapped = str(filepath), metadata or {}, self._with(kwargs).memory_map
+        source = pyarrow.memory_map(path) if mapped else pyarrow.OSFile(path)
         with source as file, pyarrow.ipc.open_file(file) as reader:
             _compare("columns", len(reader.schema), sizes)
             _compare("batches", reader.num_record_batches, sizes)
@@ -97,7 +94,7 @@ class FeatherFileIO(FrameFileIO[Any]):
                 batches.append(batch)
             _compare("rows", rows, sizes)
             table = pyarrow.Table.from_batches(batches, reader.schema)
-        table.validate(full=not self.memory_map)
+        table.validate(full=not mapped)
         entries = dict(table.schema.metadata or {})
         packed = entries.pop(NOTE_KEY, None)
         if packed is None:

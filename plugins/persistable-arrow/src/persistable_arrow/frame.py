@@ -7,14 +7,17 @@ pandas and polars are imported only when a payload or a note is of theirs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Generic
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import pyarrow
 
 from persistable.exceptions import FidelityError
 from persistable.io import FileIO, PayloadT
 from persistable_arrow.label import Declined
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["NOTE_KEY", "FrameFileIO", "check_payload", "frame_labels", "from_table", "is_stream", "to_table"]
 
@@ -23,9 +26,39 @@ _PANDAS, _POLARS, _ARROW = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Tabl
 
 
 class FrameFileIO(FileIO[PayloadT], Generic[PayloadT]):
-    """Decline, by column and reason, what does not come back equal; subclasses write tables."""
+    """Decline, by column and reason, what does not come back equal; subclasses write tables.
 
+    Every option of the constructor can also be given to a single ``save`` or ``load``.
+    """
+
+    needs_metadata: ClassVar[bool] = True
+    _options: ClassVar[tuple[str, ...]] = ()
     _streams: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._options)})"
+
+    def _with(self, options: Mapping[str, Any]) -> Self:
+        """Return this FileIO with some options changed. Raises TypeError for one that it does not have."""
+        if not options:
+            return self
+        return type(self)(**{name: getattr(self, name) for name in self._options} | dict(options))
+
+    def save(
+        self, payload: PayloadT, filepath: str | os.PathLike[str], create_folder: bool = True, **kwargs: Any
+    ) -> Mapping[str, Any] | None:
+        """Write the payload and return the metadata that goes into the record.
+
+        Raises:
+            FidelityError: a column would not come back equal; ``where`` names it.
+            OSError: as for any FileIO.
+
+        """
+        try:
+            self._check(payload)
+        except Declined as declined:
+            raise self._fidelity_error(declined) from declined.__cause__
+        return super().save(payload, filepath, create_folder, **kwargs)
 
     def refusal(self, payload: PayloadT) -> str | None:
         """Say which column, by its dtype or name, would not come back equal, or None."""

@@ -17,7 +17,6 @@ Sparse, complex, big-endian, long double and foreign extension dtypes are declin
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import numpy
@@ -25,6 +24,7 @@ import pandas
 import pyarrow
 
 from persistable_arrow.label import Declined, decode_label, decode_zone, encode_label, encode_zone
+from persistable_arrow.object_cells import MISSING, decode_cells, encode_cells, writeable
 from persistable_arrow.schema import pack_array, pack_type, unpack_array, unpack_type
 
 __all__ = [
@@ -38,18 +38,8 @@ __all__ = [
     "encode_index",
     "encode_levels",
     "restore_index",
-    "writeable",
 ]
 
-_CELL_TYPES: dict[type, tuple[str, pyarrow.DataType]] = {
-    str: ("str", pyarrow.large_string()),
-    bytes: ("bytes", pyarrow.large_binary()),
-    bool: ("bool", pyarrow.bool_()),
-    int: ("int", pyarrow.int64()),
-    float: ("float", pyarrow.float64()),
-    datetime.date: ("date", pyarrow.date32()),
-}
-_MISSING = {"None": None, "nan": float("nan"), "NA": pandas.NA}
 _MASKED = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64", "boolean")
 _MASKED_TYPES = tuple({type(pandas.api.types.pandas_dtype(name)) for name in _MASKED})
 _CONVERSION_ERRORS = (pyarrow.ArrowException, ValueError, OverflowError, TypeError)
@@ -100,7 +90,7 @@ def encode_column(series: Any, where: str) -> tuple[Any, dict[str, Any]]:
             case "numpy":
                 return pyarrow.array(series.to_numpy(), from_pandas=True), note
             case "object":
-                array, cells = _encode_cells(series.to_numpy(), where)
+                array, cells = encode_cells(series.to_numpy(), where)
                 return array, note | cells
             case "categorical":
                 array, categories = _encode_codes(
@@ -127,7 +117,7 @@ def decode_array(array: Any, note: dict[str, Any]) -> Any:
         case "numpy":
             return _decode_numpy(chunked, note["dtype"])
         case "object":
-            return _decode_cells(chunked, note["cells"], note["missing"])
+            return decode_cells(chunked, note["cells"], note["missing"])
         case "datetimetz":
             naive = _decode_numpy(chunked.cast(pyarrow.timestamp(note["unit"])), f"datetime64[{note['unit']}]")
             return attach_zone(naive, note)
@@ -157,7 +147,7 @@ def _string_dtype(storage: str, missing: str) -> Any:
     if missing == "NA":
         return pandas.StringDtype(storage)
     try:
-        return pandas.StringDtype(storage, na_value=_MISSING[missing])
+        return pandas.StringDtype(storage, na_value=MISSING[missing])
     except TypeError:  # pandas before 2.3
         return pandas.StringDtype(f"{storage}_numpy")
 
@@ -170,65 +160,6 @@ def attach_zone(naive: Any, note: dict[str, Any]) -> Any:
 
 def _decode_numpy(chunked: Any, dtype: str) -> Any:
     return writeable(chunked.to_pandas().to_numpy(), dtype)
-
-
-def writeable(values: Any, dtype: Any) -> Any:
-    """Return an array that can be changed in place: pandas hands out locked views, pyarrow views of its buffers."""
-    if values.dtype != dtype:
-        return values.astype(dtype)
-    try:
-        values.flags.writeable = True
-    except ValueError:
-        return values.copy()
-    return values
-
-
-# -- object cells ------------------------------------------------------------------------------------------------------
-
-
-def _encode_cells(values: Any, where: str) -> tuple[Any, dict[str, Any]]:
-    """Return the array and the note of object cells that share one exact type, missing values aside."""
-    classes = set(map(type, values))
-    missing = []
-    if type(None) in classes:
-        missing.append("None")
-    if type(pandas.NA) in classes:
-        missing.append("NA")
-    if float in classes and classes != {float} and any(str in classes or c in classes for c in (bytes, datetime.date)):
-        if not all(value != value for value in values if type(value) is float):
-            raise Declined(where, "object cells mix float with other types")
-        missing.append("nan")
-        classes.discard(float)
-    classes -= {type(None), type(pandas.NA)}
-    if len(missing) > 1:
-        raise Declined(where, f"object cells mix the missing values {' and '.join(missing)}")
-    if len(classes) > 1:
-        names = " and ".join(sorted(c.__name__ for c in classes))
-        raise Declined(where, f"object cells mix {names}")
-    kept = missing[0] if missing else "None"
-    if not classes:
-        return pyarrow.nulls(len(values)), {"cells": "null", "missing": kept}
-    (cell,) = classes
-    if cell not in _CELL_TYPES:
-        raise Declined(where, f"object cells of type {cell.__module__}.{cell.__qualname__}")
-    name, data_type = _CELL_TYPES[cell]
-    array = pyarrow.array(values, data_type, from_pandas=cell is not float)
-    return array, {"cells": name, "missing": kept}
-
-
-def _decode_cells(chunked: Any, cells: str, missing: str) -> Any:
-    if cells in ("str", "bytes"):
-        values = chunked.to_numpy()
-        values = writeable(values, "object")
-    else:
-        values = numpy.empty(len(chunked), dtype=object)
-        values[:] = chunked.to_pylist()
-    if missing != "None" and chunked.null_count:
-        values[chunked.is_null().to_numpy()] = _MISSING[missing]
-    return values
-
-
-# -- codes into values: categoricals and the levels of a MultiIndex ----------------------------------------------------
 
 
 def _encode_codes(codes: Any, values: Any, ordered: bool, where: str) -> tuple[Any, dict[str, Any]]:

@@ -22,6 +22,7 @@ import pandas
 import pyarrow
 
 from persistable_arrow.label import Declined, decode_label, encode_label, unique_names
+from persistable_arrow.object_cells import writeable
 from persistable_arrow.pandas_column import (
     attach_zone,
     check_dtype,
@@ -33,7 +34,6 @@ from persistable_arrow.pandas_column import (
     encode_index,
     encode_levels,
     restore_index,
-    writeable,
 )
 
 __all__ = ["check_frame", "from_table", "to_table"]

@@ -28,11 +28,13 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, frame_labels, from_table, is_stream, to_table
-from persistable_arrow.label import Declined, unique_names
-from persistable_arrow.schema import flatten_dictionary, pack_schema, restore_table, unpack_schema
+from persistable_arrow.label import Declined
+from persistable_arrow.parquet_types import check_type, physical_schema, to_physical
+from persistable_arrow.schema import pack_schema, restore_table, unpack_schema
 
 __all__ = ["ParquetFileIO"]
 
+_NOTE_LIMIT = 70 << 20  # parquet libraries refuse footers with strings of 100 MB, and pyarrow 16 adds a third
 _STREAM_ROWS, _STREAM_BYTES = 1 << 17, 64 << 20  # a row group of a stream ends at the first of these
 
 
@@ -52,7 +54,15 @@ class ParquetFileIO(FrameFileIO[Any]):
 
     name: ClassVar[str] = "parquet"
     suffix: ClassVar[str] = ".parquet"
-    needs_metadata: ClassVar[bool] = True
+    _options: ClassVar[tuple[str, ...]] = (
+        "compression",
+        "compression_level",
+        "row_group_size",
+        "use_dictionary",
+        "columns",
+        "filters",
+        "as_reader",
+    )
     _streams: ClassVar[bool] = True
 
     def __init__(
@@ -75,37 +85,34 @@ class ParquetFileIO(FrameFileIO[Any]):
         self.columns = None if columns is None else list(columns)
         self.filters, self.as_reader = filters, as_reader
 
-    def __repr__(self) -> str:
-        return f"ParquetFileIO({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
     def _check(self, payload: Any) -> None:
         super()._check(payload)
         if isinstance(payload, pyarrow.Table):
             for field in payload.schema:
-                _check_type(field.type, field.name)
+                check_type(field.type, field.name)
 
     # -- saving --------------------------------------------------------------------------------------------------------
 
-    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:  # noqa: ARG002 - 1.x signature
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:
+        writing = self._with(kwargs)
         try:
             if is_stream(payload):
-                schema, tables = self._coalesce(payload)
+                schema, tables = writing._coalesce(payload)
                 note: dict[str, Any] = {"version": 1, "type": "pyarrow.Table", "schema": pack_schema(schema)}
                 note["dictionaries"] = {}
-                physical = pyarrow.schema(
-                    [_physical_field(field, n) for field, n in zip(schema, unique_names(schema.names), strict=True)],
-                    schema.metadata,
-                )
-                return self._write(filepath, physical, tables, note)
+                physical = physical_schema(schema)
+                return writing._write(filepath, physical, tables, note)
             table, note = to_table(payload)
-            table, added = _to_physical(table, keep_metadata=note["type"] == "pyarrow.Table")
-            return self._write(filepath, table.schema, iter([table]), note | added)
+            table, added = to_physical(table, keep_metadata=note["type"] == "pyarrow.Table")
+            return writing._write(filepath, table.schema, iter([table]), note | added)
         except Declined as declined:
             raise self._fidelity_error(declined) from declined.__cause__
 
     def _write(self, filepath: Path, schema: Any, tables: Iterator[Any], note: dict[str, Any]) -> Mapping[str, Any]:
         footers: list[Any] = []
         packed = {NOTE_KEY: json.dumps(note).encode()}
+        if len(packed[NOTE_KEY]) > _NOTE_LIMIT:
+            raise Declined("payload", f"{len(packed[NOTE_KEY])} bytes of categories and names do not fit into a footer")
         late = hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata")
         if not late:  # pyarrow 16: written once more within the schema
             schema = schema.with_metadata((schema.metadata or {}) | packed)
@@ -140,7 +147,7 @@ class ParquetFileIO(FrameFileIO[Any]):
         if schema is None or not isinstance(first, (pyarrow.RecordBatch, type(None))):
             raise Declined("batch 0", f"{type(first).__qualname__} is not a pyarrow.RecordBatch")
         for field in schema:
-            _check_type(field.type, field.name)
+            check_type(field.type, field.name)
             if pyarrow.types.is_dictionary(field.type):
                 raise Declined(field.name, "a dictionary column in a stream")
 
@@ -152,22 +159,25 @@ class ParquetFileIO(FrameFileIO[Any]):
                 if not isinstance(batch, pyarrow.RecordBatch) or batch.schema != schema:
                     raise Declined(f"batch {number}", "its schema differs from the first one's")
                 if pending and (rows + len(batch) > limit or size + batch.nbytes > _STREAM_BYTES):
-                    yield _to_physical(pyarrow.Table.from_batches(pending, schema))[0]
+                    yield to_physical(pyarrow.Table.from_batches(pending, schema))[0]
                     pending, rows, size = [], 0, 0
                 pending.append(batch)
                 rows, size = rows + len(batch), size + batch.nbytes
             if pending:
-                yield _to_physical(pyarrow.Table.from_batches(pending, schema))[0]
+                yield to_physical(pyarrow.Table.from_batches(pending, schema))[0]
 
         return schema, gather()
 
     # -- loading -------------------------------------------------------------------------------------------------------
 
-    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:  # noqa: ARG002
+    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        return self._with(kwargs)._read(filepath, metadata or {})
+
+    def _read(self, filepath: Path, metadata: Mapping[str, Any]) -> Any:
         file = pyarrow.parquet.ParquetFile(str(filepath), pre_buffer=not self.as_reader)
         close = True
         try:
-            _check_sizes(file.metadata, metadata or {})
+            _check_sizes(file.metadata, metadata)
             packed = (file.metadata.metadata or {}).get(NOTE_KEY)
             note = None if packed is None else json.loads(packed)
             names = file.schema_arrow.names
@@ -263,101 +273,3 @@ def _check_sizes(footer: Any, metadata: Mapping[str, Any]) -> None:
     for name, size in declared.items():
         if metadata.get(name, size) != size:
             raise ValueError(f"the file declares {size} {name}, the record says {metadata[name]}: it is another file")
-
-
-# -- Arrow types that parquet does not give back -----------------------------------------------------------------------
-
-
-def _check_type(data_type: Any, where: str, nested: bool = False) -> None:
-    types = pyarrow.types
-    if _is_exact(data_type):
-        return
-    if not nested:
-        if data_type in (pyarrow.time32("s"), pyarrow.date64()) or _is_seconds(data_type):
-            return
-        if types.is_dictionary(data_type) and _is_exact(data_type.value_type):
-            return
-    elif types.is_dictionary(data_type):
-        raise Declined(where, "a dictionary inside a nested column")
-    if types.is_struct(data_type) and data_type.num_fields:
-        children = [data_type.field(i) for i in range(data_type.num_fields)]
-        if len({child.name for child in children}) < len(children):
-            raise Declined(where, "a struct with repeated names")
-    elif types.is_list(data_type) or types.is_large_list(data_type):
-        children = [data_type.value_field]
-    elif types.is_map(data_type):
-        children = [data_type.key_field, data_type.item_field]
-    elif types.is_fixed_size_list(data_type) and data_type.list_size:
-        children = [data_type.value_field]
-    else:
-        raise Declined(where, f"parquet does not give the Arrow type {data_type} back")
-    for child in children:
-        _check_type(child.type, where, nested=True)
-
-
-def _is_exact(data_type: Any) -> bool:
-    types = pyarrow.types
-    tests = (
-        types.is_null,
-        types.is_boolean,
-        types.is_integer,
-        types.is_floating,
-        types.is_string,
-        types.is_large_string,
-        types.is_binary,
-        types.is_large_binary,
-        types.is_fixed_size_binary,
-        types.is_date32,
-        types.is_time64,
-        types.is_decimal128,
-        types.is_decimal256,
-        types.is_duration,
-    )
-    if isinstance(data_type, pyarrow.BaseExtensionType):
-        return False
-    if types.is_timestamp(data_type):
-        return not _is_seconds(data_type)
-    return any(test(data_type) for test in tests) or data_type == pyarrow.time32("ms")
-
-
-def _is_seconds(data_type: Any) -> bool:
-    return bool(pyarrow.types.is_timestamp(data_type)) and data_type.unit == "s"
-
-
-def _physical_field(field: Any, name: str) -> Any:
-    if _is_seconds(field.type):
-        field = field.with_type(pyarrow.timestamp("ms", field.type.tz))
-    elif field.type == pyarrow.time32("s"):
-        field = field.with_type(pyarrow.time32("ms"))
-    elif field.type == pyarrow.date64():
-        field = field.with_type(pyarrow.date32())
-    return field.with_name(name)
-
-
-def _to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, Any]]:
-    """Return the table as parquet keeps it, and the note with which restore_table gives it back. Raises Declined."""
-    columns, fields, dictionaries = [], [], {}
-    for position, (field, name) in enumerate(zip(table.schema, unique_names(table.column_names), strict=True)):
-        column, physical = table.column(position), _physical_field(field, name)
-        _check_type(field.type, field.name)
-        if not field.nullable and column.null_count:
-            raise Declined(field.name, "nulls in a field that is declared not nullable")
-        if pyarrow.types.is_dictionary(field.type):
-            column, dictionaries[str(position)] = flatten_dictionary(column, field.name)
-        elif physical.type != field.type:
-            column = _cast_exactly(column, physical.type, field.name)
-        columns.append(column)
-        fields.append(physical)
-    schema = table.schema if keep_metadata else table.schema.remove_metadata()
-    physical_table = pyarrow.Table.from_arrays(columns, schema=pyarrow.schema(fields, metadata=table.schema.metadata))
-    return physical_table, {"schema": pack_schema(schema), "dictionaries": dictionaries}
-
-
-def _cast_exactly(column: Any, data_type: Any, where: str) -> Any:
-    try:
-        cast = column.cast(data_type)
-    except pyarrow.ArrowInvalid as error:
-        raise Declined(where, str(error)) from error
-    if data_type == pyarrow.date32() and not cast.cast(column.type).equals(column):
-        raise Declined(where, "a date64 that is not a whole day")
-    return cast
