@@ -21,6 +21,7 @@ __all__ = [
     "Context",
     "Emitter",
     "Refusal",
+    "attribute_segment",
     "canonical",
     "digest_of",
     "items",
@@ -44,6 +45,9 @@ class Context(Protocol):
 
     def emit(self, value: object) -> str:
         """Return the canonical text of a part."""
+
+    def customised(self, more: Mapping[type, Callable[[Any], Any]]) -> Context:
+        """Return the context for the parts of an object that brings a map of its own."""
 
 
 Emitter = Callable[[Any, Context], str]
@@ -123,6 +127,32 @@ def _slice(value: slice, context: Context) -> str:
     return f'{{"$":"slice","value":{items((value.start, value.stop, value.step), context)}}}'
 
 
+def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> list[str] | None:
+    """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None.
+
+    Written out because it decides what a key of a few fields costs.
+    """
+    parts: list[str] = []
+    try:
+        for prefix, value in zip(prefixes, values):  # noqa: B905 - equally long by construction
+            kind = type(value)
+            if kind is str:
+                parts.append(prefix + encode_basestring_ascii(value))
+            elif kind is int or kind is float:
+                parts.append(f"{prefix}{value!r}")
+            elif kind is bool:
+                parts.append(prefix + ("true" if value else "false"))
+            elif value is None:
+                parts.append(prefix + "null")
+            else:
+                return None
+    except ValueError:  # an int too wide for sys.set_int_max_str_digits
+        return None
+    text = "".join(parts)
+    # this finds every wide int, lone surrogate, nan and inf, and now and then a harmless text: emitters look closer
+    return None if len(text) > 600 or "\\ud" in text or ":nan" in text or "inf" in text else parts
+
+
 # -- containers --------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +220,12 @@ def pairs(mapped: Iterable[tuple[Any, Any]], context: Context) -> list[str]:
     return texts
 
 
-def mapping(value: dict[Any, Any], context: Context) -> str:
+def attribute_segment(name: object) -> str:
+    """Return the segment of a path that names an attribute."""
+    return f".{name}" if type(name) is str else "[…]"
+
+
+def mapping(value: dict[Any, Any], context: Context, segment: Callable[[object], str] = key_segment) -> str:
     """Return a JSON object if every key is a plain str, else a tagged one of sorted pairs."""
     if len(value) >= _SHORT and not context.custom and set(map(type, value)) == {str}:
         flat = _flat(value, value.values())
@@ -207,7 +242,7 @@ def mapping(value: dict[Any, Any], context: Context) -> str:
         try:
             parts.append(f"{names[key]}:{context.emit(value[key])}")
         except Refusal as refusal:
-            refusal.segments.append(key_segment(key))
+            refusal.segments.append(segment(key))
             raise
     return f"{{{','.join(parts)}}}"
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
 from persistable.digest import ALGORITHM, digest_of, digest_of_file
-from persistable.exceptions import FidelityError, ForeignArtifactError, SaveError
+from persistable.exceptions import FidelityError, SaveError
 from persistable.io import FileIO
 from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
 from persistable.reading import parse, read
 from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
-from persistable.storage import LocalStorage, remove, sync_folder
+from persistable.storage import LocalStorage, remove
 
 if TYPE_CHECKING:
     from persistable.registry import Choice
@@ -83,9 +83,7 @@ def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record 
         record = parse(storage.get(address.record), address, path)
     except (FileNotFoundError, Damage):
         return None
-    if not origin.accepts(record.provenance):
-        found = str(record.provenance.get("class"))
-        raise ForeignArtifactError(name=address.name, key=address.key, path=path, found=found, asked=origin.path)
+    origin.check(record, address, path)
     return record
 
 
@@ -93,16 +91,15 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
     """Write a payload in the first format that accepts it, and commit the artifact."""
     storage = store.storage
     folder = storage.prepare(address.folder)
-    durable = store.durability == "full"
     with _terminated_cleanly():
         staged: list[str] = []
         try:
-            written = _write(store, address, payload, draft, choices, staged, durable)
+            written = _write(store, address, payload, draft, choices, staged)
             if draft.accept is not None:
                 payload = read(written.file_io, written.staged, written.entry.metadata)
                 draft.accept(payload)
             with store.committing(address):
-                record = _publish(storage, address, draft, written, folder, durable)
+                record = _publish(storage, address, draft, written, folder)
         except BaseException:
             for path in staged:
                 storage.unstage(path)
@@ -118,7 +115,6 @@ def _write(
     draft: Draft,
     choices: Iterator[Choice],
     staged: list[str],
-    durable: bool,
 ) -> _Written:
     """Have the first format that accepts the payload write it to a staged path; digest and flush what it wrote."""
     storage = store.storage
@@ -137,7 +133,7 @@ def _write(
                 raise
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
             continue
-        files = _sealed(storage, path, durable, choice.format, file_io)
+        files = _sealed(storage, path, choice.format, file_io)
         entry = PayloadEntry(
             format=choice.format,
             format_version=file_io.format_version,
@@ -154,21 +150,19 @@ def _write(
 def _sealed(
     storage: LocalStorage,
     path: str,
-    durable: bool,
     format: str,
     file_io: FileIO[Any],
 ) -> list[PayloadFile]:
     """Return the staged files with sizes and digests, all flushed if asked; paths start at the staged one."""
     if not file_io.is_directory:
-        return [PayloadFile("", *_sealed_file(storage, path, durable, format, file_io))]
+        return [PayloadFile("", *_sealed_file(storage, path, format, file_io))]
     found: list[PayloadFile] = []
     for current, folders, names in os.walk(path):
         folders.sort()
         for name in sorted(names):
             file = f"{current}/{name}"
-            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, durable, format, file_io)))
-        if durable:
-            sync_folder(current)
+            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, format, file_io)))
+        storage.flush_folder(current)
     if not found:
         raise _unsaved(path, "it wrote no file into the folder it was given", format, file_io)
     return found
@@ -177,7 +171,6 @@ def _sealed(
 def _sealed_file(
     storage: LocalStorage,
     path: str,
-    durable: bool,
     format: str,
     file_io: FileIO[Any],
 ) -> tuple[int, str]:
@@ -192,7 +185,7 @@ def _sealed_file(
         loose = status.st_mode & 0o022 & ~storage.file_mode
         if loose:  # the umask let others write what the default trust then would not read
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~loose)
-        if not durable:
+        if not storage.durable:
             return status.st_size, digest_of_file(descriptor, status.st_size)
         if status.st_size < _BESIDE:
             digest = digest_of_file(descriptor, status.st_size)
@@ -219,9 +212,7 @@ def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveE
     )
 
 
-def _publish(
-    storage: LocalStorage, address: Address, draft: Draft, written: _Written, folder: str, durable: bool
-) -> Record:
+def _publish(storage: LocalStorage, address: Address, draft: Draft, written: _Written, folder: str) -> Record:
     """Move payload, lineage and record into place, the record last; delete what they supersede."""
     old = standing(storage, address, draft.origin)
     main = payload_name(address.key, written.suffix)
@@ -246,10 +237,9 @@ def _publish(
             if not _holds(storage, lineage, draft.lineage):
                 if old is None:
                     published.append(lineage)
-                storage.put(lineage, draft.lineage, durable=durable)
-        if durable:
-            sync_folder(folder)
-        storage.put(address.record, raw, durable=durable)
+                storage.put(lineage, draft.lineage)
+        storage.flush_folder(folder)
+        storage.put(address.record, raw)
     except BaseException:
         # the error may have come after the record was in place: then the artifact is committed, and stays
         if not _names(storage, address, main):

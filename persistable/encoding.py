@@ -14,7 +14,8 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from persistable.canonical import NATIVES, Context, Emitter, Refusal, canonical, mapping
+from persistable.arrays import MASKED_STATE, numpy_emitter
+from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
@@ -53,6 +54,7 @@ def encode(
     """Return the canonical JSON text of a value; two values have the same text exactly if they are the same, by type.
 
     Args:
+        value: what to encode; it is not changed.
         path: how errors call the value.
         custom: functions by class (the 1.x map) that win over every encoding, for a value of any depth whose MRO has
             the class; the nearest class counts, and what the function returns is encoded.
@@ -100,6 +102,10 @@ class Encoder:
         emitter = _known.get(cls)
         return emitter(value, self) if emitter is not None else self._emit_other(value, cls)
 
+    def customised(self, more: Mapping[type, Callable[[Any], Any]]) -> Encoder:
+        """Return the context for the parts of an object that brings a map of its own."""
+        return Encoder({**self.custom, **more}, self.extend)
+
     def _customised(self, value: object, layer: type) -> str:
         result = self.custom[layer](value)
         again = next((found for found in type(result).__mro__ if found in self.custom), None)
@@ -143,8 +149,6 @@ def _known_emitter(cls: type) -> Emitter | None:
     if emitter is None:
         emitter = next((found for module, name, found in LITERALS if find_public(module, name) is cls), None)
         if emitter is None and find_public("numpy", "ndarray") is not None:
-            from persistable.arrays import numpy_emitter
-
             emitter = numpy_emitter(cls)
         if emitter is not None:
             _known[cls] = emitter
@@ -180,7 +184,10 @@ def _made_emitter(cls: type) -> Emitter | str:
     if base is object:
         return "its type has no encoding"
     names = getattr(cls, "_fields", None)
-    return _extension(Plan(cls, base, ()), base, tuple(names) if base is tuple and type(names) is tuple else None)
+    ignored = MASKED_STATE if base is find_public("numpy.ma", "MaskedArray") else frozenset[str]()
+    return _extension(
+        Plan(cls, base, (), ignored=ignored), base, tuple(names) if base is tuple and type(names) is tuple else None
+    )
 
 
 def _own_params(value: Any, context: Context) -> str:
@@ -208,7 +215,7 @@ def _fields(tag: str, plan: Plan, base: type) -> Emitter:
 
     def emit_fields(value: Any, context: Context) -> str:
         if plan.own and (own := value._custom_type_encoder_map):
-            context = Encoder({**context.custom, **own}, context.extend)
+            context = context.customised(own)
         inner = "" if base is object else f',"value":{_known[base](_base_value(base, value), context)}'
         fields = ",".join(plan.parts(value, context))
         return f'{{"$":"{tag}","class":{class_id(type(value))},"fields":{{{fields}}}{inner}}}'
@@ -260,8 +267,8 @@ def _pydantic(cls: type, root: type) -> Emitter:
     def emit_model(value: Any, context: Context) -> str:
         fields = ",".join(plan.parts(value, context))
         extra, private = value.__pydantic_extra__, value.__pydantic_private__
-        more = f',"extra":{mapping(extra, context)}' if extra else ""
-        hidden = f',"private":{mapping(private, context)}' if private else ""
+        more = f',"extra":{mapping(extra, context, attribute_segment)}' if extra else ""
+        hidden = f',"private":{mapping(private, context, attribute_segment)}' if private else ""
         return f'{{"$":"pydantic","class":{class_id(type(value))}{more},"fields":{{{fields}}}{hidden}}}'
 
     return emit_model

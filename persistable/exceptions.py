@@ -217,10 +217,10 @@ class UntrustedArtifactError(ArtifactError, PermissionError):
     def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:
         self.reason, self.format = reason, format
         super().__init__(
-            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust whoever "
-            "can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this store "
-            "(PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission of "
-            "others; or persist in a data-only format.",
+            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust "
+            "whoever can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this "
+            "store (PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission "
+            "of others; or persist in a data-only format.",
             name=name,
             key=key,
             path=path,

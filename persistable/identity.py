@@ -1,14 +1,15 @@
 """The identity of an artifact, its key, and its lineage: pure functions, no I/O.
 
 The identity is the JSON document ``{"dependencies": [[role, key], …], "name", "params", "schema", "version"}`` in
-canonical form; its SHA-256, cut to 128 bits, is the key. Upstream artifacts enter by key (a Merkle tree), so the cost is
-linear in the number of nodes, whatever the paths between them.
+canonical form; its SHA-256, cut to 128 bits, is the key. Upstream artifacts enter by key (a Merkle tree), so the cost
+is linear in the number of nodes, whatever the paths between them.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from persistable.canonical import canonical, quote
 
@@ -17,8 +18,17 @@ __all__ = ["SCHEMA", "Identity", "canonical", "identify", "indented", "key_of", 
 SCHEMA = 1
 
 
-class Identity:
-    """What an artifact is: immutable, equal to another exactly if the keys are equal.
+class _Fields(NamedTuple):
+    name: str
+    version: str
+    params: tuple[str, ...]
+    dependencies: tuple[tuple[str, Any], ...]
+    text: str
+    key: str
+
+
+class Identity(_Fields):
+    """What an artifact is: immutable, equal to another exactly if the keys are equal. Made by ``identify``.
 
     Attributes:
         name: payload name.
@@ -29,39 +39,15 @@ class Identity:
         key: 32 hex characters.
     """
 
-    __slots__ = ("dependencies", "key", "name", "params", "text", "version")
+    __slots__ = ()
 
-    name: str
-    version: str
-    params: tuple[str, ...]
     dependencies: tuple[tuple[str, Identity], ...]
-    text: str
-    key: str
-
-    def __init__(
-        self, name: str, version: str, params: tuple[str, ...], dependencies: tuple[tuple[str, Identity], ...]
-    ) -> None:
-        upstream = ",".join([f'[{_quoted(role, "role")},"{identity.key}"]' for role, identity in dependencies])
-        text = (
-            f'{{"dependencies":[{upstream}],"name":{_quoted(name, "name")},"params":{{{",".join(params)}}},'
-            f'"schema":{SCHEMA},"version":{_quoted(version, "version")}}}'
-        )
-        fix = object.__setattr__
-        fix(self, "name", name)
-        fix(self, "version", version)
-        fix(self, "params", params)
-        fix(self, "dependencies", dependencies)
-        fix(self, "text", text)
-        fix(self, "key", key_of(text))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"an Identity is immutable: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"an Identity is immutable: {name} cannot be deleted")
 
     def __eq__(self, other: object) -> bool:
-        return self.key == other.key if isinstance(other, Identity) else NotImplemented
+        return isinstance(other, Identity) and self.key == other.key
+
+    def __ne__(self, other: object) -> bool:  # a tuple has its own
+        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -70,7 +56,35 @@ class Identity:
         return f"<Identity {self.name} {self.key}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Identity, (self.name, self.version, self.params, self.dependencies)
+        nodes = [*_upstream_first(self), self]
+        number = {node.key: index for index, node in enumerate(nodes)}
+        rows = [
+            (node.name, node.version, node.params, tuple((role, number[up.key]) for role, up in node.dependencies))
+            for node in nodes
+        ]
+        return _rebuilt, (rows,)
+
+
+def _upstream_first(identity: Identity) -> list[Identity]:
+    """Return what is upstream, each node once and after its own upstream nodes; iterative, so of any depth."""
+    order: dict[str, Identity] = {}
+    waiting = [(upstream, False) for _, upstream in identity.dependencies]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            order[node.key] = node
+        elif node.key not in order:
+            waiting.append((node, True))
+            waiting += [(upstream, False) for _, upstream in node.dependencies if upstream.key not in order]
+    return list(order.values())
+
+
+def _rebuilt(rows: list[tuple[str, str, tuple[str, ...], tuple[tuple[str, int], ...]]]) -> Identity:
+    """Unpickle an identity from rows, flat, because pickle recurses: a deep lineage would exceed its limit."""
+    nodes: list[Identity] = []
+    for name, version, params, upstream in rows:
+        nodes.append(identify(name, version, params, tuple((role, nodes[index]) for role, index in upstream)))
+    return nodes[-1]
 
 
 def identify(
@@ -79,10 +93,15 @@ def identify(
     """Return the identity of a payload name, version, encoded params (``Snapshot.parts``) and dependencies by role.
 
     Raises:
-        ValueError: a name, version or role has surrogates, which no two programs write alike.
+        ValueError: a name, version or role has lone surrogates, which no two programs write alike.
         TypeError: one of them is not a str.
     """
-    return Identity(name, version, params, dependencies)
+    upstream = ",".join([f'[{_quoted(role)},"{node.key}"]' for role, node in dependencies])
+    text = (
+        f'{{"dependencies":[{upstream}],"name":{_quoted(name)},"params":{{{",".join(params)}}},'
+        f'"schema":{SCHEMA},"version":{_quoted(version)}}}'
+    )
+    return tuple.__new__(Identity, (name, version, params, dependencies, text, key_of(text)))
 
 
 def key_of(text: str) -> str:
@@ -122,10 +141,11 @@ def _block(lines: str) -> str:
     return f"\n      {lines}\n    " if lines else ""
 
 
-def _quoted(text: str, what: str) -> str:
+@functools.lru_cache(maxsize=1024, typed=True)
+def _quoted(text: str) -> str:
     if type(text) is not str:
-        raise TypeError(f"the {what} of an identity is a str, not {type(text).__qualname__}")
+        raise TypeError(f"the name, version and roles of an identity are str, not {type(text).__qualname__}")
     quoted = quote(text)
     if quoted is None:
-        raise ValueError(f"the {what} {text!a} has surrogates")
+        raise ValueError(f"{text!a} has lone surrogates")
     return quoted

@@ -19,7 +19,8 @@ from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from persistable.canonical import Context, Refusal, plain_name
+from persistable.canonical import Context, Refusal, plain_name, scalar_parts
+from persistable.literals import find_public
 
 __all__ = ["OPTIONS", "FieldOptions", "Plan", "class_id", "hidden_layer", "plan_of"]
 
@@ -33,6 +34,7 @@ _C_DESCRIPTORS = (
     types.ClassMethodDescriptorType,
 )
 _CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
+_FIELD_MARKERS = ("__dataclass_fields__", "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
 
 
@@ -126,9 +128,9 @@ def _undecorated(cls: type) -> tuple[str, ...]:
     """Name the annotated values of classes that extend a (data)class with fields and are none: fields in looks only."""
     return tuple(
         name
-        for marker in ("__dataclass_fields__", "__attrs_attrs__")
         for layer in cls.__mro__
-        if hasattr(layer, marker) and marker not in vars(layer)
+        if any(hasattr(layer, marker) for marker in (*_FIELD_MARKERS, "_excluded_attributes"))
+        and not any(marker in vars(layer) for marker in _FIELD_MARKERS)
         for name, annotation in _annotations(layer).items()
         if name in vars(layer)
         and not _is_class_variable(annotation)
@@ -142,16 +144,26 @@ def _undecorated(cls: type) -> tuple[str, ...]:
 class Plan:
     """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
 
-    ``fields`` is a tuple of names in order of definition with a value or a descriptor each; for anything but dataclasses
-    it is given by the model library, or empty. A plan holds no reference to its class.
+    A plan holds no reference to its class.
+
+    Attributes:
+        names: tracked fields, sorted; ``prefixes`` are these as JSON, ``get`` fetches their values.
+        absent: what the absence of a field means, for fields that were added later.
+        in_dict: how many entries the ``__dict__`` of an instance has that consists of its fields only.
+        slots: slots that are no fields.
+        left_out: names that never enter the key.
+        undecorated: names that look like fields and are none.
+        simple: whether an instance may consist of its fields only.
+        excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring encoders.
+        suits_params: whether an instance can be the params of a payload.
     """
 
     __slots__ = (
         "absent",
-        "cached",
         "excludes",
         "get",
         "in_dict",
+        "left_out",
         "names",
         "own",
         "prefixes",
@@ -160,28 +172,34 @@ class Plan:
         "suits_params",
         "tracked",
         "undecorated",
-        "untracked",
     )
 
     def __init__(
-        self, cls: type, base: type, fields: Iterable[tuple[str, FieldOptions | None]], *, slots: bool = True
+        self,
+        cls: type,
+        base: type,
+        fields: Iterable[tuple[str, FieldOptions | None]],
+        *,
+        slots: bool = True,
+        ignored: frozenset[str] = frozenset(),
     ) -> None:
         listed = tuple((name, options or _PLAIN) for name, options in fields)
         self.names = tuple(sorted(name for name, options in listed if options.tracked))
-        self.untracked = frozenset(name for name, options in listed if not options.tracked)
+        self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}
         self.prefixes = tuple(_prefix(cls, name) for name in self.names)
         self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
         in_slots = _slots(cls, base)
         self.in_dict = sum(name not in in_slots for name, _ in listed)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
-        self.cached = _cached(cls)
         self.undecorated = _undecorated(cls)
         self.simple = not (self.absent or self.slots or self.undecorated)
         self.tracked = frozenset(self.names)
-        self.excludes = hasattr(cls, "_excluded_attributes")
-        self.suits_params = (is_dataclass(cls) or self.excludes) and hidden_layer(cls, object) is None
-        self.own = hasattr(cls, "_custom_type_encoder_map")
+        self.excludes = _overrides(cls, "_excluded_attributes")
+        self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
+            cls, object
+        ) is None
+        self.own = _overrides(cls, "_custom_type_encoder_map")
 
     def _few(self, value: Any) -> tuple[Any, ...]:
         return tuple(getattr(value, name) for name in self.names)
@@ -196,16 +214,24 @@ class Plan:
         if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
             return None
         try:
-            return self.get(value)
+            values: tuple[Any, ...] = self.get(value)
+            return values
         except AttributeError:
             return None
 
     def parts(self, value: Any, context: Context) -> list[str]:
         """Return ``"field":text`` of what enters the key, sorted by name."""
-        values = self.fields_only(value)
+        return self.parts_of(value, self.fields_only(value), context)
+
+    def parts_of(self, value: Any, values: tuple[Any, ...] | None, context: Context) -> list[str]:
+        """Return the parts of a value whose ``fields_only`` are known already."""
+        if values is not None and not context.custom:
+            parts = scalar_parts(self.prefixes, values)
+            if parts is not None:
+                return parts
         if values is None:
-            parts = [self.part(name, held, value, context) for name, held in self.attributes(value).items()]
-            return [part for part in parts if part is not None]
+            found = [self.part(name, held, value, context) for name, held in self.attributes(value).items()]
+            return [part for part in found if part is not None]
         emit, texts = context.emit, list[str]()
         try:
             for prefix, item in zip(self.prefixes, values, strict=True):
@@ -239,16 +265,21 @@ class Plan:
                 f"{', '.join(missing)} would be left out, because its class extends a dataclass but is not one: "
                 "decorate it with @dataclass (or annotate constants as ClassVar)",
             )
-        left_out = self.untracked | self.cached | _NOT_STATE
-        for name in self.slots - left_out:
+        for name in self.slots - self.left_out:
             if (held := getattr(value, name, _UNSET)) is not _UNSET:
                 found[name] = held
-        found |= {name: held for name, held in instance.items() if name not in left_out}
+        found |= {name: held for name, held in instance.items() if name not in self.left_out}
         for name in value._excluded_attributes if self.excludes else ():
             found.pop(name, None)
         for name in found:
             _prefix(value, name)
         return dict(sorted(found.items()))
+
+
+def _overrides(cls: type, name: str) -> bool:
+    """Say whether a class has a 1.x hook of its own, not the one that changes nothing."""
+    standard = find_public("persistable.encodable", "DictEncodable")
+    return hasattr(cls, name) and (standard is None or getattr(cls, name) is not getattr(standard, name))
 
 
 def _prefix(value: object, name: object) -> str:

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
-from persistable.canonical import Context, Emitter, Refusal, items, mapping, pairs
+from persistable.canonical import Context, Emitter, Refusal, attribute_segment, items, mapping, pairs
 
 __all__ = ["LITERALS", "find_public", "import_path", "importable_class", "within"]
 
@@ -134,7 +134,7 @@ def _deque(value: deque[Any], context: Context) -> str:
 
 
 def _namespace(value: types.SimpleNamespace, context: Context) -> str:
-    return f'{{"$":"namespace","value":{mapping(vars(value), context)}}}'
+    return f'{{"$":"namespace","value":{mapping(vars(value), context, attribute_segment)}}}'
 
 
 # -- what is importable ------------------------------------------------------------------------------------------------
@@ -220,5 +220,6 @@ LITERALS: tuple[tuple[str, str, Emitter], ...] = (
     ("functools", "_lru_cache_wrapper", _function),
     ("functools", "partial", _partial),
     ("numpy", "ufunc", _ufunc),
-    ("numpy", "_ArrayFunctionDispatcher", _function),
+    ("numpy._core._multiarray_umath", "_ArrayFunctionDispatcher", _function),
+    ("numpy.core._multiarray_umath", "_ArrayFunctionDispatcher", _function),
 )

@@ -6,6 +6,7 @@ be verbose one handler on a child of that tree, which writes to whatever ``sys.s
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -49,6 +50,7 @@ def _reaches_stderr(logger: logging.Logger | None, level: int) -> bool:
     return False
 
 
+@functools.lru_cache(maxsize=1024)
 def payload_logger(slug: str, *, verbose: bool = False) -> logging.Logger:
     """Return ``persistable.payload.<slug>``, or for verbose payloads a child of it that reports at INFO on stderr."""
     logger = LOGGER.getChild(f"payload.{slug}")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-import errno
 import hashlib
 import json
 import os
-import stat
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Any, TypeVar, overload
 
-from persistable.canonical import Refusal
+from persistable.canonical import Refusal, scalar_parts
 from persistable.encodable import DictEncodable
 from persistable.encoding import Encoder, Extend, encode, refused
+from persistable.file_content import FileContent
 from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
 
 __all__ = ["FileContent", "PersistableParams", "Snapshot", "param", "snapshot", "untracked"]
@@ -87,6 +87,7 @@ def param(
         absent_means: for a field that was added later: the value that artifacts made before it was there stand for. The
             field is left out of the key exactly while its value is encoded like this one, of which a copy is taken.
         metadata: as for ``dataclasses.field``.
+        field_kwargs: as for ``dataclasses.field``.
 
     Raises:
         ValueError: ``absent_means`` for a field that is not tracked.
@@ -118,14 +119,18 @@ def _secrets(cls: type) -> dict[str, dataclasses.Field[Any]]:
 # -- params ------------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
 class PersistableParams(DictEncodable):
-    """Base of params. Make subclasses dataclasses; every field enters the key unless ``param()`` says otherwise.
+    """Base of params. Make subclasses dataclasses, frozen or not; each field enters the key unless ``param()`` says no.
 
     Instance attributes that are no fields enter the key as well, so a subclass that sets them in its own ``__init__``
     works as in 1.x; ``_excluded_attributes`` names those to leave out, and ``_custom_type_encoder_map`` gives types an
     encoding. A pickle holds no secret: after unpickling such a field has its default, or None.
     """
+
+    def __repr__(self) -> str:  # dataclasses have their own
+        secrets = _secrets(type(self))
+        shown = ", ".join(f"{name}={value!r}" for name, value in _held(self).items() if name not in secrets)
+        return f"{type(self).__qualname__}({shown})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes by name, without secrets, encoded one level deep, nested encodables recursively."""
@@ -148,14 +153,26 @@ class PersistableParams(DictEncodable):
         return _restored, (type(self), state)
 
     def __copy__(self) -> Any:
-        if not _secrets(type(self)):
-            return _reconstructed(super().__reduce_ex__(4), lambda part: part)
-        return _filled(type(self), _held(self))
+        return self._copied(lambda part: part, {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if not _secrets(type(self)):
-            return _reconstructed(super().__reduce_ex__(4), lambda part: copy.deepcopy(part, memo))
-        return _filled(type(self), copy.deepcopy(_held(self), memo))
+        return self._copied(lambda part: copy.deepcopy(part, memo), memo)
+
+    def _copied(self, each: Callable[[Any], Any], memo: dict[int, Any]) -> Any:
+        """Do what ``copy`` does with objects that have no say in it, but from all attributes, not from the pickle."""
+        if _secrets(type(self)):
+            new = memo[id(self)] = object.__new__(type(self))
+            return _filled(new, each(_held(self)))
+        function, arguments, state = (*super().__reduce_ex__(4), None)[:3]
+        new = memo[id(self)] = function(*map(each, arguments))
+        state = each(state)
+        if hasattr(new, "__setstate__"):
+            if state is not None:
+                new.__setstate__(state)
+            return new
+        for part in state if isinstance(state, tuple) else (state,):
+            _filled(new, part or {})
+        return new
 
 
 def _held(params: object) -> dict[str, Any]:
@@ -167,8 +184,7 @@ def _held(params: object) -> dict[str, Any]:
     return in_slots | getattr(params, "__dict__", {})
 
 
-def _filled(cls: type, state: Mapping[str, Any]) -> Any:
-    new = cls.__new__(cls)
+def _filled(new: Any, state: Mapping[str, Any]) -> Any:
     for name, value in state.items():
         object.__setattr__(new, name, value)  # a frozen dataclass has no other way
     return new
@@ -176,34 +192,17 @@ def _filled(cls: type, state: Mapping[str, Any]) -> Any:
 
 def _restored(cls: type, state: Mapping[str, Any]) -> Any:
     """Rebuild unpickled params whose secrets stayed behind: they become their default, or None."""
-    defaults = {
-        name: field.default
-        if field.default is not _MISSING
-        else (None if field.default_factory is _MISSING else field.default_factory())
-        for name, field in _secrets(cls).items()
-    }
-    return _filled(cls, {**state, **defaults})
-
-
-def _reconstructed(reduced: Any, each: Callable[[Any], Any]) -> Any:
-    """Do what ``copy`` does with the result of ``__reduce_ex__``, which ``__copy__`` hides from it."""
-    function, arguments, state = (*reduced, None)[:3]
-    new = function(*map(each, arguments))
-    if state is not None:
-        state = each(state)
-        if hasattr(new, "__setstate__"):
-            new.__setstate__(state)
-        else:
-            for part in state if isinstance(state, tuple) else (state,):
-                for name, value in (part or {}).items():
-                    object.__setattr__(new, name, value)
-    return new
+    defaults: dict[str, Any] = {}
+    for name, field in _secrets(cls).items():
+        factory: Any = field.default_factory
+        default = None if field.default is _MISSING else field.default
+        defaults[name] = default if factory is _MISSING else factory()
+    return _filled(object.__new__(cls), {**state, **defaults})
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------------
 
 _IMMUTABLE = frozenset({type(None), bool, int, float, complex, str, bytes, range, type(...)})
-_MUTABLE = object()
 
 
 def _immutable(value: object) -> bool:
@@ -232,22 +231,27 @@ class Snapshot:
         A param that can no longer be encoded, or whose file is gone, has changed. ``FileContent`` looks at its file
         again; other I/O errors are raised as they are.
         """
-        plan = _plan(params)
-        now = None if self._values is None else plan.fields_only(params)
-        if now is None or len(now) != len(self.parts):
+        try:
+            plan = _plan(params)
+        except Refusal:
+            return "params"
+        now = plan.fields_only(params)
+        if now is None or self._values is None or len(now) != len(self.parts):
             return self._any_difference(params, extend)
-        context: Encoder | None = None
-        for name, value, before, part in zip(plan.names, now, self._values or (), self.parts, strict=True):
+        if _IMMUTABLE.issuperset(map(type, now)) and all(map(is_, now, self._values)):
+            return None
+        context = _context(plan, params, extend)
+        for name, value, before, part in zip(plan.names, now, self._values, self.parts, strict=True):
             if value is before and _immutable(value):
                 continue
-            context = context or _context(params, extend)
             if _part_now(plan, name, value, params, context) != part:
                 return f"params.{name}"
         return None
 
     def _any_difference(self, params: object, extend: Extend | None) -> str | None:
         before = {_name_of(part): part for part in self.parts}
-        plan, context = _plan(params), _context(params, extend)
+        plan = _plan(params)
+        context = _context(plan, params, extend)
         try:
             held = plan.attributes(params)
         except Refusal:
@@ -283,7 +287,11 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     """
     try:
         plan = _plan(params)
-        return Snapshot(tuple(plan.parts(params, _context(params, extend))), plan.fields_only(params))
+        values = plan.fields_only(params)
+        plain = None if values is None or plan.own else scalar_parts(plan.prefixes, values)
+        if plain is not None:
+            return Snapshot(tuple(plain), values)
+        return Snapshot(tuple(plan.parts_of(params, values, _context(plan, params, extend))), values)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
 
@@ -296,8 +304,8 @@ def _plan(params: object) -> Plan:
     return plan
 
 
-def _context(params: Any, extend: Extend | None) -> Encoder:
-    return Encoder(params._custom_type_encoder_map if isinstance(params, DictEncodable) else {}, extend)
+def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:
+    return Encoder(params._custom_type_encoder_map if plan.own else {}, extend)
 
 
 # -- for people --------------------------------------------------------------------------------------------------------
@@ -306,32 +314,38 @@ def _context(params: Any, extend: Extend | None) -> Encoder:
 def untracked(params: object) -> dict[str, Any]:
     """Return a JSON document, for people, of what does not enter the key: untracked fields and paths of files.
 
-    Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out. A value that has no
-    encoding is described by its class; nothing is raised.
+    Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out; what is reached on
+    several ways is shown once. A value that has no encoding is described by its class; nothing is raised.
     """
-    return dict(_untracked(params, "", 0))
+    found: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # a description for people must not fail the work
+        _collect(params, "", found, set())
+    return found
 
 
-def _untracked(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > _DEPTH:
-        return
+def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
     if isinstance(value, FileContent):
-        yield path, {"path": os.fspath(value)}
-    elif type(value) is dict:
+        found[path] = _described(value)
+    elif id(value) in seen or path.count(".") + path.count("[") > _DEPTH:
+        return
+    elif type(value) is dict and not _IMMUTABLE.issuperset(map(type, value.values())):
+        seen.add(id(value))
         for key, held in value.items():
             if type(key) is str:
-                yield from _untracked(held, f"{path}[{key!r}]", depth + 1)
+                _collect(held, f"{path}[{key!r}]", found, seen)
     elif type(value) in (list, tuple) and not _IMMUTABLE.issuperset(map(type, value)):
+        seen.add(id(value))
         for index, held in enumerate(value):
-            yield from _untracked(held, f"{path}[{index}]", depth + 1)
+            _collect(held, f"{path}[{index}]", found, seen)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        seen.add(id(value))
         for field in dataclasses.fields(value):
             options, held = _options(field), getattr(value, field.name, None)
             name = f"{path}.{field.name}" if path else field.name
             if options.tracked:
-                yield from _untracked(held, name, depth + 1)
+                _collect(held, name, found, seen)
             elif not options.secret:
-                yield name, _described(held)
+                found[name] = _described(held)
 
 
 _DEPTH = 32
@@ -344,63 +358,3 @@ def _described(value: object) -> Any:
         return json.loads(encode(value))
     except Exception:  # noqa: BLE001 - a description for people must not fail the work
         return {"class": type(value).__qualname__}
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
-
-_RACY = 2_000_000_000  # ns: a file changed so lately can change again within its time stamp
-_digests: dict[str, tuple[tuple[int, ...], str]] = {}
-
-
-class FileContent(os.PathLike[str]):
-    """A file that defines the payload by what is in it, wherever it lies.
-
-    In the key it is the SHA-256 of the file's bytes; the path is untracked. The digest is remembered within the process
-    by the file's size, time of change, inode and device.
-    """
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fsdecode(os.fspath(path))
-
-    def __fspath__(self) -> str:
-        return self._path
-
-    def __repr__(self) -> str:
-        return f"FileContent({self._path!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return self._path == other._path if isinstance(other, FileContent) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((FileContent, self._path))
-
-    def __persistable_params__(self) -> dict[str, str]:
-        return {"sha256": self.digest()}
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the file's bytes as hex.
-
-        Raises:
-            OSError: as the file system says; FileNotFoundError and IsADirectoryError name the path.
-        """
-        path = os.path.realpath(self._path)
-        status = os.stat(self._path)
-        known = _digests.get(path)
-        if known is not None and known[0] == _marks(status):
-            return known[1]
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", self._path)
-        seen = time.time_ns()
-        with open(self._path, "rb", buffering=0) as file:  # a directory is refused here
-            before = os.fstat(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            after = os.fstat(file.fileno())
-        if _marks(before) == _marks(after) and seen - before.st_mtime_ns > _RACY:
-            _digests[path] = (_marks(before), digest)
-        return digest
-
-
-def _marks(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev

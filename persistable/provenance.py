@@ -12,9 +12,12 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from persistable.address import Address
+from persistable.exceptions import ForeignArtifactError
+from persistable.record import Record
 from persistable.version import __version__
 
 __all__ = ["Origin", "class_path", "code_digest", "environment", "payload_versions", "timestamp"]
@@ -55,16 +58,17 @@ class Origin:
         """The digest of the class's code; None where the source cannot be read."""
         return code_digest(self.cls, self._root)
 
-    def accepts(self, provenance: Mapping[str, Any]) -> bool:
-        """Whether an artifact of this provenance is this class's own."""
-        found, asked = str(provenance.get("class")), self.path
-        if found == asked or found in self.formerly:
-            return True
+    def check(self, record: Record, address: Address, path: str) -> None:
+        """Raise ForeignArtifactError if the artifact at ``path`` is not this class's own."""
+        found = record.class_path
+        if found == self.path or found in self.formerly:
+            return
         module, _, name = found.partition(":")
         if "__main__" in (module, self.cls.__module__) and name == self.cls.__qualname__:
-            return True
-        code = provenance.get("code")
-        return code is not None and code == self.digest
+            return
+        code = record.provenance.get("code")
+        if code is None or code != self.digest:
+            raise ForeignArtifactError(name=address.name, key=address.key, path=path, found=found, asked=self.path)
 
 
 def code_digest(cls: type, root: type) -> str | None:

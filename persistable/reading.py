@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
 from persistable.digest import digest_of, digest_of_file
 from persistable.exceptions import (
     CorruptArtifactError,
-    ForeignArtifactError,
     MissingArtifactError,
     RecordSchemaError,
     UntrustedArtifactError,
 )
-from persistable.io import BufferLoader, FileIO
+from persistable.io import FileIO
 from persistable.naming import lineage_name, record_name
 from persistable.provenance import Origin
 from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
@@ -100,18 +99,9 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
             return Missing(f"{folder.path}/{name}")
         try:
             record = parse(raw, address, f"{folder.path}/{name}")
-            if not origin.accepts(record.document["provenance"]):
-                raise ForeignArtifactError(
-                    name=address.name,
-                    key=address.key,
-                    path=f"{folder.path}/{name}",
-                    found=str(record.document["provenance"].get("class")),
-                    asked=origin.path,
-                )
+            origin.check(record, address, f"{folder.path}/{name}")
             choice = store.registry.for_loading(record.format, injected)
-            if choice.executes_code:
-                folder.evidence.append((f"{folder.path}/{name}", status))
-                judge(store, address, folder, choice)
+            folder.evidence.append((f"{folder.path}/{name}", status))
             return _load(store, address, folder, record, choice)
         except Damage as damage:
             return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
@@ -128,7 +118,9 @@ def parse(raw: bytes, address: Address, path: str) -> Record:
 
 
 def judge(store: ArtifactStore, address: Address, folder: Folder, choice: Choice) -> None:
-    """Let the store's trust decide whether code may run. Raises UntrustedArtifactError."""
+    """Let the store's trust decide whether code may run, if any would. Raises UntrustedArtifactError."""
+    if not choice.executes_code:
+        return
     objection = store.trust.objection(folder.evidence)
     if objection is not None:
         path, reason = objection
@@ -141,18 +133,19 @@ def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record
     if not single:
         _check_folder(store, address, folder, record, choice)
         file_io = choice.file_io()
-        return Loaded(read(file_io, path, record.document["payload"]["metadata"]), record, file_io)
+        return Loaded(read(file_io, path, record.metadata), record, file_io)
     file = record.files[0]
     descriptor, _ = _open(store, address, folder, file, choice)
     try:
         file_io = choice.file_io()
         verify = store.verify
-        if isinstance(file_io, BufferLoader) and not file_io.memory_mapped:
+        load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
+        if load_buffer is not None and not file_io.memory_mapped:
             content = _content(descriptor, file.bytes)
             if verify == "full":
                 _compare(digest_of(content, _algorithm(file)), file, path)
             try:
-                return Loaded(file_io.load_buffer(content), record, file_io)
+                return Loaded(load_buffer(content), record, file_io)
             except Exception:
                 _blame_damage(descriptor, file, path, verified=verify == "full")
                 raise
@@ -174,19 +167,19 @@ def _read_verified(
     """Have a FileIO read a path whose file is open as ``descriptor``, and withhold the payload until it is verified."""
     if store.verify != "full" or (file_io.memory_mapped and not store.verifies_mappings):
         try:
-            return read(file_io, path, record.document["payload"]["metadata"])
+            return read(file_io, path, record.metadata)
         except Exception:
             _blame_damage(descriptor, file, path, verified=False)
             raise
     if choice.executes_code or file.bytes < _CONCURRENT or (os.cpu_count() or 1) == 1:
         _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
-        return read(file_io, path, record.document["payload"]["metadata"])
+        return read(file_io, path, record.metadata)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1, "persistable-digest") as pool:
         digest = pool.submit(digest_of_file, descriptor, file.bytes, _algorithm(file))
         try:
-            payload = read(file_io, path, record.document["payload"]["metadata"])
+            payload = read(file_io, path, record.metadata)
         except Exception:
             _compare(digest.result(), file, path)
             raise
@@ -207,11 +200,11 @@ def _open(
     try:
         descriptor, status = folder.open(file.path)
     except FileNotFoundError:
+        judge(store, address, folder, choice)
         raise Damage("is missing", path) from None
     try:
-        if choice.executes_code:
-            folder.evidence.append((path, status))
-            judge(store, address, folder, choice)
+        folder.evidence.append((path, status))
+        judge(store, address, folder, choice)
         if not stat.S_ISREG(status.st_mode):
             raise Damage("is not a regular file", path)
         if status.st_size != file.bytes and store.verify != "off":
@@ -224,13 +217,13 @@ def _open(
 
 def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> None:
     """Verify a payload of several files: all that are listed, and none besides."""
+    judge(store, address, folder, choice)
     root = f"{folder.path}/{record.main_path}"
     if not os.path.isdir(root) or os.path.islink(root):
         raise Damage("is missing", root)
     listed = {file.path for file in record.files}
     for current, folders, names in os.walk(root):
-        if choice.executes_code:
-            folder.evidence.append((current, os.lstat(current)))
+        folder.evidence.append((current, os.lstat(current)))
         for name in names + [entry for entry in folders if os.path.islink(f"{current}/{entry}")]:
             path = f"{current}/{name}"
             if path[len(folder.path) + 1 :] not in listed:

@@ -19,11 +19,17 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
+_scan = json.JSONDecoder().raw_decode
+_START = re.compile(r'{\n  "record_schema": (\d+),\n  "key": "([0-9a-f]{32})",\n')
+_PAYLOAD = (
+    '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
+)
+_PROVENANCE = '\n  "provenance": '
+_CLASS = '\n    "class": "'
 _TAIL = re.compile(
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
 _TAIL_LONGEST = 512  # bytes, far above what a check and a signature take
-_PATH = re.compile(r"[^/\\\0]+(/[^/\\\0]+)*")
 
 
 class Damage(Exception):  # noqa: N818 - never leaves the package: the store turns it into a CorruptArtifactError
@@ -40,6 +46,12 @@ class UnknownSchema(Exception):  # noqa: N818 - as above, a RecordSchemaError ou
     def __init__(self, found: object) -> None:
         self.found = found
         super().__init__(found)
+
+
+class _Head(NamedTuple):
+    key: str
+    class_path: str
+    payload: dict[str, Any]
 
 
 class PayloadFile(NamedTuple):
@@ -65,18 +77,32 @@ class PayloadEntry(NamedTuple):
 class Record:
     """A record that was read and found undamaged.
 
-    ``document`` is the whole JSON object; the attributes are views on it. Records are not to be modified.
+    Records are not to be modified.
+
+    Attributes:
+        raw: the bytes.
+        key: 32 hex characters.
+        class_path: import path of the class that generated the payload.
+        format: name of the format that reads the payload.
+        metadata: what the format keeps for itself.
+        files: the payload's files.
     """
 
-    __slots__ = ("document", "files", "raw")
+    __slots__ = ("_document", "class_path", "files", "format", "key", "metadata", "raw")
 
-    def __init__(self, document: dict[str, Any], raw: bytes, files: tuple[PayloadFile, ...]) -> None:
-        self.document, self.raw, self.files = document, raw, files
+    def __init__(self, raw: bytes, head: _Head, files: tuple[PayloadFile, ...]) -> None:
+        self.raw, self.files = raw, files
+        self.key, self.class_path, payload = head
+        self.format: str = payload["format"]
+        self.metadata: dict[str, Any] = payload["metadata"]
+        self._document: dict[str, Any] | None = None
 
     @property
-    def key(self) -> str:
-        """The key: 32 hex characters."""
-        return str(self.document["key"])
+    def document(self) -> dict[str, Any]:
+        """The whole JSON object; parsed when it is first asked for, since a hit needs little of it."""
+        if self._document is None:
+            self._document = json.loads(self.raw)
+        return self._document
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -93,16 +119,6 @@ class Record:
         """The digest of the lineage file; None without dependencies."""
         value = self.document["lineage"]
         return None if value is None else str(value)
-
-    @property
-    def format(self) -> str:
-        """The name of the format that reads the payload."""
-        return str(self.document["payload"]["format"])
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What the format keeps for itself."""
-        return dict(self.document["payload"]["metadata"])
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -141,35 +157,70 @@ class Record:
             Damage: the check does not hold, the JSON is not a record, or it is the record of another key.
             UnknownSchema: a newer persistable wrote it.
         """
-        tail = _TAIL.search(raw, max(0, len(raw) - _TAIL_LONGEST))
-        if tail is None:
-            raise Damage("does not end as a record does" if raw else "is empty")
+        cut = len(raw) - _UNSIGNED
+        if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
+            _check(raw)
         try:
-            holds = digest_of(raw[: tail.start() + 3], tail[2].decode()).encode() == tail["check"]
-        except ValueError:
-            holds, newer = False, re.match(rb'{\n  "record_schema": (\d+),', raw)
-            if newer and int(newer[1]) > SCHEMA:
-                raise UnknownSchema(int(newer[1])) from None
-        if not holds:
-            raise Damage("does not have the digest it ends with")
-        try:
-            document = json.loads(raw)
-            schema = document["record_schema"]
-            if type(schema) is int and schema > SCHEMA:
-                raise UnknownSchema(schema)
-            found, entries = document["key"], document["payload"]["files"]
+            head = _head(raw)
+            entries = head.payload["files"]
             files = tuple([PayloadFile(entry["path"], entry["bytes"], entry["digest"]) for entry in entries])
+            record = cls(raw, head, files)
         except (ValueError, KeyError, TypeError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
-        if found != key:
-            raise Damage(f"is the record of key {found}")
+        if head.key != key:
+            raise Damage(f"is the record of key {head.key}")
         root = f"{key}-"
         for file in files:
-            if not (file.path.startswith(root) and _PATH.fullmatch(file.path)) or ".." in file.path.split("/"):
+            if not file.path.startswith(root) or not _is_inside(file.path):
                 raise Damage(f"names a payload file that cannot be its own: {file.path!r}")
         if not files:
             raise Damage("names no payload file")
-        return cls(document, raw, files)
+        return record
+
+
+def _is_inside(path: str) -> bool:
+    return not ("\\" in path or "\0" in path) and ("/" not in path or not {"", ".", ".."}.intersection(path.split("/")))
+
+
+def _ending(check: str) -> bytes:
+    return f'"check": "{check}"\n}}\n'.encode("ascii")
+
+
+_UNSIGNED = len(_ending("xxh3_128:" + 32 * "0"))  # bytes of the ending that nearly all records have
+
+
+def _check(raw: bytes) -> None:
+    """Judge a record by its check. Raises Damage, or UnknownSchema if a newer persistable has another kind of check."""
+    tail = _TAIL.search(raw, max(0, len(raw) - _TAIL_LONGEST))
+    if tail is None:
+        raise Damage("does not end as a record does" if raw else "is empty")
+    try:
+        holds = digest_of(raw[: tail.start() + 3], tail[2].decode()).encode() == tail["check"]
+    except ValueError:
+        newer = re.match(rb'{\n  "record_schema": (\d+),', raw)
+        if newer and int(newer[1]) > SCHEMA:
+            raise UnknownSchema(int(newer[1])) from None
+        holds = False
+    if not holds:
+        raise Damage("does not have the digest it ends with")
+
+
+def _head(raw: bytes) -> _Head:
+    """Read what a hit needs. The layout is our own and the check has held, so most of the JSON can be skipped."""
+    text = raw.decode("ascii")
+    start = _START.match(text)
+    payload, provenance = text.find(_PAYLOAD), text.find(_PROVENANCE)
+    if start and start[1] == str(SCHEMA) and 0 < payload < provenance:
+        known = text.find(_CLASS, provenance)
+        end = text.find('"', known + len(_CLASS))
+        class_path = text[known + len(_CLASS) : end]
+        if known > 0 and "\\" not in class_path:
+            return _Head(start[2], class_path, _scan(text, payload + len(_PAYLOAD))[0])
+    document = json.loads(text)
+    schema = document["record_schema"]
+    if type(schema) is int and schema > SCHEMA:
+        raise UnknownSchema(schema)
+    return _Head(document["key"], document["provenance"]["class"], document["payload"])
 
 
 def render(
@@ -192,7 +243,7 @@ def render(
         f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
         f'  "provenance": {{\n    {_lines(provenance)}\n  }},\n  '
     ).encode("ascii")
-    return text + f'"check": "{digest_of(text, algorithm)}"\n}}\n'.encode("ascii")
+    return text + _ending(digest_of(text, algorithm))
 
 
 def _lines(entry: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _READ = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
 _HAS_DIR_FD = os.open in os.supports_dir_fd
 
 
@@ -65,7 +65,7 @@ class Storage(ABC):
         """Return the whole content of an object."""
 
     @abstractmethod
-    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+    def put(self, name: str, data: bytes) -> None:
         """Create or replace an object; readers see the old content or the new one, never a part."""
 
     @abstractmethod
@@ -89,27 +89,23 @@ class Folder:
         evidence: path and status of the root and of the folder, for the trust gate.
     """
 
-    __slots__ = ("_descriptors", "evidence", "path")
+    __slots__ = ("_descriptor", "evidence", "path")
 
     def __init__(self, root: str, name: str) -> None:
         self.path = f"{root}/{name}"
-        descriptors: list[int] = []
-        self._descriptors = descriptors
-        try:
-            if _HAS_DIR_FD:
-                descriptors.append(os.open(root, _FOLDER))
-                descriptors.append(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=descriptors[0]))
-                statuses = os.fstat(descriptors[0]), os.fstat(descriptors[1])
-            else:
-                statuses = os.stat(root), os.lstat(self.path)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, OSError):
-                error.filename = self.path if len(descriptors) == 1 else root
-                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
+        self._descriptor = -1
+        outermost = os.stat(root)
+        if _HAS_DIR_FD:
+            try:
+                self._descriptor = os.open(self.path, _FOLDER)
+            except NotADirectoryError:
+                if os.path.islink(self.path):
                     raise _link(self.path) from None
-            raise
-        self.evidence = [(root, statuses[0]), (self.path, statuses[1])]
+                raise
+            status = os.fstat(self._descriptor)
+        else:
+            status = os.lstat(self.path)
+        self.evidence = [(root, outermost), (self.path, status)]
 
     def open(self, name: str) -> tuple[int, os.stat_result]:
         """Open a regular file in the folder for reading; return its descriptor and status.
@@ -121,7 +117,7 @@ class Folder:
         """
         try:
             if _HAS_DIR_FD:
-                descriptor = os.open(name, _READ, dir_fd=self._descriptors[1])
+                descriptor = os.open(name, _READ, dir_fd=self._descriptor)
             else:
                 descriptor = os.open(f"{self.path}/{name}", _READ)
         except OSError as error:
@@ -140,10 +136,10 @@ class Folder:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Give the descriptors back."""
-        for descriptor in self._descriptors:
+        """Give the descriptor back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)
-        self._descriptors.clear()
 
     def __enter__(self) -> Folder:
         return self
@@ -177,7 +173,8 @@ class LocalStorage(Storage):
     """A folder of the local file system (or of one that is mounted).
 
     ``private`` keeps the group and others from writing whatever is created, whatever the umask says, because the
-    default trust would refuse to read it back.
+    default trust would refuse to read it back. ``durable`` flushes files and the folders that name them to the disk
+    before a call returns.
     """
 
     capabilities = Capabilities(
@@ -188,32 +185,37 @@ class LocalStorage(Storage):
         open_files_survive_deletion=os.name == "posix",
     )
 
-    def __init__(self, root: str, *, private: bool = True) -> None:
-        self.root = root
-        self.url = f"file://{root}"
+    def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
+        self.root, self.durable = root, durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
 
     # -- the Storage interface
 
-    def get(self, name: str) -> bytes:
-        folder, _, file = name.rpartition("/")
-        with self.enter(folder) as entered:
-            return entered.read(file)[0]
+    @property
+    def url(self) -> str:  # type: ignore[override]
+        return f"file://{self.root}"
 
-    def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
+    def get(self, name: str) -> bytes:
+        descriptor = os.open(self.local_path(name), _READ)
+        try:
+            return read_all(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+
+    def put(self, name: str, data: bytes) -> None:
         folder = os.path.dirname(self.local_path(name))
         staged = f"{folder}/{staged_name('')}"
         try:
             try:
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             except FileNotFoundError:
-                os.makedirs(folder, self.folder_mode, exist_ok=True)
+                self._make(folder)
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             try:
                 view = memoryview(data)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                if durable:
+                if self.durable:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -222,8 +224,7 @@ class LocalStorage(Storage):
             with contextlib.suppress(OSError):
                 os.unlink(staged)
             raise
-        if durable:
-            sync_folder(folder)
+        self.flush_folder(folder)
 
     def stat(self, name: str) -> Entry:
         status = os.lstat(self.local_path(name))
@@ -271,7 +272,7 @@ class LocalStorage(Storage):
             status = os.lstat(path)
         except FileNotFoundError:
             try:
-                os.makedirs(path, self.folder_mode, exist_ok=True)
+                self._make(path)
                 status = os.lstat(path)
             except OSError as error:
                 raise _unwritable(error, path) from error
@@ -283,6 +284,20 @@ class LocalStorage(Storage):
             code = errno.EROFS if _read_only(path) else errno.EACCES
             raise _unwritable(OSError(code, os.strerror(code), path), path)
         return path
+
+    def _make(self, path: str) -> None:
+        """Make a folder and those above it, and flush their names."""
+        missing = [path]
+        while not os.path.isdir(above := os.path.dirname(missing[-1])):
+            missing.append(above)
+        os.makedirs(path, self.folder_mode, exist_ok=True)
+        for made in missing:
+            self.flush_folder(os.path.dirname(made))
+
+    def flush_folder(self, path: str) -> None:
+        """Flush a folder's entries to the disk, if this storage is durable and the system can."""
+        if self.durable:
+            sync_folder(path)
 
     def lock(
         self,

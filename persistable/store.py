@@ -6,6 +6,7 @@ nothing of the life cycle of a Persistable.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import warnings
@@ -72,6 +73,7 @@ class ArtifactStore:
     __slots__ = (
         "__weakref__",
         "_durability",
+        "_judged",
         "_keep_rejected",
         "_lock_timeout",
         "_registry",
@@ -79,7 +81,6 @@ class ArtifactStore:
         "_trust",
         "_verify",
         "_verify_given",
-        "_warned",
         "location",
         "storage_options",
     )
@@ -106,7 +107,7 @@ class ArtifactStore:
         self._registry = registry
         self._keep_rejected = keep_rejected
         self._storage: LocalStorage | None = None
-        self._warned: set[tuple[str, str]] = set()
+        self._judged: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -117,14 +118,14 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here; the storage is opened again there
-        left_behind = ("__weakref__", "_registry", "_storage", "_warned", "storage_options")
+        left_behind = ("__weakref__", "_registry", "_storage", "_judged", "storage_options")
         return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
         self._registry = self._storage = self.storage_options = None
-        self._warned = set()
+        self._judged = set()
 
     # -- settings
 
@@ -132,14 +133,14 @@ class ArtifactStore:
     def trust(self) -> Trust:
         """Who may have code executed by a load."""
         if self._trust is None:
-            self._trust = Trust(os.environ.get("PERSISTABLE_TRUST") or "own")
+            self._trust = _trust(_setting("TRUST", "own"))
         return self._trust
 
     @property
     def verify(self) -> str:
         """What is checked before a payload is served."""
         if self._verify is None:
-            self._verify = _one_of("PERSISTABLE_VERIFY", os.environ.get("PERSISTABLE_VERIFY") or "full", _VERIFY)
+            self._verify = _one_of("PERSISTABLE_VERIFY", _setting("VERIFY", "full"), _VERIFY)
         return self._verify
 
     @property
@@ -151,7 +152,7 @@ class ArtifactStore:
     def durability(self) -> str:
         """What a commit has survived when it returns."""
         if self._durability is None:
-            value = os.environ.get("PERSISTABLE_DURABILITY") or "full"
+            value = _setting("DURABILITY", "full")
             self._durability = _one_of("PERSISTABLE_DURABILITY", value, _DURABILITY)
         return self._durability
 
@@ -159,15 +160,15 @@ class ArtifactStore:
     def lock_timeout(self) -> float | None:
         """Seconds to wait for somebody else who generates the same key; None waits."""
         if isinstance(self._lock_timeout, _Unset):
-            value = os.environ.get("PERSISTABLE_LOCK_TIMEOUT")
-            self._lock_timeout = _seconds(None if value in (None, "", "none") else value)
+            value = _setting("LOCK_TIMEOUT", "none")
+            self._lock_timeout = _seconds(None if value == "none" else value)
         return self._lock_timeout
 
     @property
     def keep_rejected(self) -> bool:
         """Whether an invalid payload is kept in quarantine."""
         if self._keep_rejected is None:
-            value = (os.environ.get("PERSISTABLE_KEEP_REJECTED") or "1").lower()
+            value = _setting("KEEP_REJECTED", "1").lower()
             known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
             self._keep_rejected = known[_one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
         return self._keep_rejected
@@ -188,7 +189,9 @@ class ArtifactStore:
             scheme = _URL.match(self.location)
             if scheme is not None:
                 raise UnknownStorageError(url=self.location, scheme=scheme[1].lower())
-            self._storage = LocalStorage(self.location, private=self.trust.setting == "own")
+            self._storage = LocalStorage(
+                self.location, private=self.trust.setting == "own", durable=self.durability == "full"
+            )
         return self._storage
 
     # -- artifacts
@@ -244,12 +247,13 @@ class ArtifactStore:
 
     def warn_of_refusal(self, address: Address, choice: Choice) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
-        if not choice.executes_code or self.trust.setting == "all":
+        judged = (address.folder, choice.format)
+        if not choice.executes_code or self.trust.setting == "all" or judged in self._judged:
             return
+        self._judged.add(judged)  # once per folder: the load itself looks every time
         with self.storage.enter(address.folder) as folder:
             objection = self.trust.objection(folder.evidence)
-        if objection is not None and objection not in self._warned:
-            self._warned.add(objection)
+        if objection is not None:
             warnings.warn(
                 f"{address.name!r} is about to be persisted in format {choice.format!r}, which this store would refuse "
                 f"to load: {objection[0]} {objection[1]}. Set trust= on the store (or PERSISTABLE_TRUST), tighten the "
@@ -321,7 +325,7 @@ class ArtifactStore:
         return upkeep.sweep(self, grace)
 
 
-def _located(location: str | os.PathLike[str]) -> str:
+def _located(location: Any) -> str:
     if isinstance(location, str):
         if location.startswith("file://"):
             location = location.removeprefix("file://")
@@ -338,6 +342,14 @@ def _located(location: str | os.PathLike[str]) -> str:
     if not os.path.isabs(location):
         location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
     return location.rstrip("/") or "/"
+
+
+_trust = functools.lru_cache(maxsize=16)(Trust)
+
+
+def _setting(name: str, default: str) -> str:
+    name = f"PERSISTABLE_{name}"
+    return (os.environ[name] or default) if name in os.environ else default
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:

@@ -83,7 +83,7 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
         finally:
             storage.unstage(staged)
         text = "".join(traceback.format_exception_only(error))
-        storage.put(f"{stem}.txt", f"{address.name}: {kept}\n{text}".encode("utf-8", "backslashreplace"), durable=False)
+        storage.put(f"{stem}.txt", f"{address.name}: {kept}\n{text}".encode("utf-8", "backslashreplace"))
     except OSError:
         return
     store.note("rejected", address, f"{type(error).__name__} {kept}")
