@@ -125,8 +125,9 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
     def _save(self, payload: PayloadT, filepath: Path, **kwargs: Any) -> None:
         import pickle
 
+        options: dict[str, Any] = {"protocol": 5, **kwargs}
         with open(filepath, "wb") as file:
-            pickle.dump(payload, file, **({"protocol": 5} | kwargs))
+            pickle.dump(payload, file, **options)
 
     def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
         import pickle
