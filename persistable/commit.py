@@ -81,9 +81,9 @@ def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record 
     path = storage.local_path(address.record)
     try:
         record = parse(storage.get(address.record), address, path)
+        origin.check(record, address, path)
     except (FileNotFoundError, Damage):
         return None
-    origin.check(record, address, path)
     return record
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
 from persistable.exceptions import ExplainedNotImplementedError, FidelityError, FormatError, SaveError
@@ -98,6 +98,7 @@ class FileIO(ABC, Generic[PayloadT]):
         raise ExplainedNotImplementedError(f"{type(self).__qualname__}._save")
 
 
+@runtime_checkable
 class BufferLoader(Protocol):
     """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
 

@@ -289,9 +289,11 @@ def find(store: ArtifactStore, address: Address) -> Record | None:
     except FileNotFoundError:
         return None
     try:
-        return parse(raw, address, path)
+        record = parse(raw, address, path)
+        record.document  # noqa: B018 - judges the whole of it
     except Damage as damage:
         raise Damaged(path, damage.reason, raw).error(address) from None
+    return record
 
 
 def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]:

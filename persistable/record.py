@@ -99,9 +99,19 @@ class Record:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole JSON object; parsed when it is first asked for, since a hit needs little of it."""
+        """The whole JSON object; parsed when it is first asked for, since a hit needs little of it.
+
+        Raises:
+            Damage: it is not that of a record, though its check holds.
+        """
         if self._document is None:
-            self._document = json.loads(self.raw)
+            try:
+                document = json.loads(self.raw)
+                if not _is_whole(document):
+                    raise TypeError("one of its fields is of another type")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise Damage(f"is not a record: {type(error).__name__} {error}") from None
+            self._document = document
         return self._document
 
     @property
@@ -165,7 +175,9 @@ class Record:
             entries = head.payload["files"]
             files = tuple([PayloadFile(entry["path"], entry["bytes"], entry["digest"]) for entry in entries])
             record = cls(raw, head, files)
-        except (ValueError, KeyError, TypeError) as error:
+            if not _has_its_types(head, files):
+                raise TypeError("one of its fields is of another type")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
         if head.key != key:
             raise Damage(f"is the record of key {head.key}")
@@ -221,6 +233,26 @@ def _head(raw: bytes) -> _Head:
     if type(schema) is int and schema > SCHEMA:
         raise UnknownSchema(schema)
     return _Head(document["key"], document["provenance"]["class"], document["payload"])
+
+
+def _has_its_types(head: _Head, files: Sequence[PayloadFile]) -> bool:
+    """Whether what a hit relies on is what it takes it for: a check can be computed by anybody."""
+    if not (type(head.class_path) is type(head.payload["format"]) is str and type(head.payload["metadata"]) is dict):
+        return False
+    for file in files:
+        if not (type(file.path) is type(file.digest) is str and type(file.bytes) is int and file.bytes >= 0):
+            return False
+    return True
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    """The same for the rest of a record."""
+    lineage = document["lineage"]
+    if type(document["record_schema"]) is not int or document["record_schema"] < 1:
+        return False
+    if not (type(document["untracked_params"]) is type(document["provenance"]) is dict):
+        return False
+    return type(document["identity"]["name"]) is str and (lineage is None or type(lineage) is str)
 
 
 def render(
