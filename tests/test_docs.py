@@ -2,7 +2,7 @@
 
 A line directly above a block may name what it needs (``<!-- needs numpy, pandas -->``): where that is not installed,
 the block is passed over. A block whose first line is ``# file: package/module.py`` becomes that file, which later
-blocks import.
+blocks import; such files in tests/ are run by pytest.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
 import sys
 import types
 from importlib.metadata import PackageNotFoundError, distribution
@@ -77,10 +78,24 @@ def test_every_python_block_runs(
                 compile(code, str(document), "exec")
             else:
                 exec(compile(code, str(document), "exec"), vars(module))
+        if list(tmp_path.glob("tests/test_*.py")):
+            run_pytest(tmp_path)
     finally:
         for name in set(sys.modules) - before:
             if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]
+
+
+def run_pytest(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_excused_blocks_exist() -> None:
