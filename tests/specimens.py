@@ -110,7 +110,7 @@ def become_nobody() -> None:
 
 
 def spawn(work: Callable[[], Any], *, uid: int | None = None) -> tuple[int, int]:
-    """Run work in a forked child, as another user if given; return process id and the pipe its outcome comes through."""
+    """Run work in a forked child, as another user if given; return its id and the pipe of its outcome."""
     reader, writer = os.pipe()
     process = os.fork()
     if process:

@@ -188,7 +188,7 @@ def test_newer_schema_names_both_versions(tmp_path) -> None:
     path.write_bytes(raw)
     before = sorted(os.listdir(tmp_path / "blob"))
     for use in ("load", "load_generate", "generate"):
-        with pytest.raises(RecordSchemaError, match="has record schema 2; .* reads up to 1") as caught:
+        with pytest.raises(RecordSchemaError, match=r"has record schema 2; .* reads up to 1") as caught:
             getattr(blob(tmp_path), use)()
         assert (caught.value.found, caught.value.supported) == (2, SCHEMA)
     with pytest.raises(RecordSchemaError):
