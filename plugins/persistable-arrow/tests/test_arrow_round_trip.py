@@ -157,6 +157,7 @@ KINDS = {
         draw(sized(TEXT | st.none(), n)), dtype=draw(st.sampled_from(["string[python]", "string[pyarrow]"]))
     ),
     "object": _objects,
+    "words": lambda draw, n: objects(draw(sized(TEXT, n))),
     "categorical": _categorical,
     "period": lambda draw, n: (
         pd.PeriodIndex.from_ordinals(draw(sized(DAYS, n)), freq=draw(st.sampled_from(["D", "M", "2h"]))).array
