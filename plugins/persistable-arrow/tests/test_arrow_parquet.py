@@ -32,6 +32,7 @@ def round_trip(tmp_path):
     return run
 
 
+DAYS = pd.date_range("2020-01-01", periods=3, freq="D", name="when")
 WIDE = pd.DataFrame(
     {
         "int": [1, 2, 3],
@@ -61,6 +62,7 @@ WIDE = pd.DataFrame(
         "interval": pd.arrays.IntervalArray.from_tuples([(0, 1), None, (2.5, 3)], closed="both"),
         "interval_time": pd.interval_range(pd.Timestamp("2020"), periods=3),
         "object": np.array(["a", None, "b"], dtype=object),
+        "object_str": pd.Series(["a", "", "b"], index=DAYS, dtype=object),
         "object_nan": np.array(["a", np.nan, "b"], dtype=object),
         "object_bool_nan": np.array([True, np.nan, False], dtype=object),
         "object_int_nan": np.array([1, np.nan, 1 << 62], dtype=object),
@@ -72,7 +74,7 @@ WIDE = pd.DataFrame(
         "bytes": [b"a", b"\0\xff", None],
         "date": [datetime.date(2020, 1, 1), None, datetime.date(1, 1, 1)],
     },
-    index=pd.date_range("2020-01-01", periods=3, freq="D", name="when"),
+    index=DAYS,
 )
 
 
@@ -102,6 +104,9 @@ INDEXES = {
     "nullable": pd.Index(pd.array([1, None, 3], dtype="Int64")),
     "multi": pd.MultiIndex.from_tuples([(1, "x"), (2, None), (1, "y")], names=["l", None]),
     "multi unused": pd.MultiIndex.from_product([[1, 2, 3], pd.date_range("2020", periods=2)])[:3],
+    "object without gaps": pd.Index(["b", "c", "a"], dtype=object),
+    "multi object": pd.MultiIndex.from_arrays([pd.Index(["b", "c", "a"], dtype=object), [1, 2, 3]]),
+    "categorical object": pd.CategoricalIndex(pd.Categorical(["b", "c", "b"], pd.Index(["b", "c"], dtype=object))),
     "multi one level": pd.MultiIndex.from_arrays([["a", "b", "a"]]),
     "multi categorical": pd.MultiIndex.from_arrays([pd.Categorical(["a", "b", "a"]), pd.interval_range(0, 3)]),
 }

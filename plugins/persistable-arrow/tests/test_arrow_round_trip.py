@@ -94,7 +94,8 @@ CELL_KINDS = [TEXT, st.binary(max_size=3), st.booleans(), INTS, st.floats(), DAT
 def _objects(draw, n):
     cells = draw(st.sampled_from(CELL_KINDS))
     gap = draw(st.sampled_from([None, float("nan"), pd.NA, pd.NaT]))
-    return pd.array(objects(draw(sized(cells | st.just(gap), n))), dtype=object)
+    gap = draw(st.sampled_from([st.just(gap), st.nothing()]))
+    return objects(draw(sized(cells | gap, n)))
 
 
 def _interval(draw, n):
@@ -156,6 +157,7 @@ KINDS = {
         draw(sized(TEXT | st.none(), n)), dtype=draw(st.sampled_from(["string[python]", "string[pyarrow]"]))
     ),
     "object": _objects,
+    "words": lambda draw, n: objects(draw(sized(TEXT, n))),
     "categorical": _categorical,
     "period": lambda draw, n: (
         pd.PeriodIndex.from_ordinals(draw(sized(DAYS, n)), freq=draw(st.sampled_from(["D", "M", "2h"]))).array
@@ -182,8 +184,9 @@ def indexes(draw, n):
     arrays = [draw(columns(n)) for _ in range(1 if kind == "column" else 2)]
     try:
         if kind == "column":
-            return pd.Index(arrays[0], name=draw(LABELS), tupleize_cols=False)
-        return pd.MultiIndex.from_arrays(arrays, names=draw(sized(LABELS, 2)))
+            return pd.Index(arrays[0], dtype=arrays[0].dtype, name=draw(LABELS), tupleize_cols=False)
+        levels = [pd.Index(array, dtype=array.dtype, tupleize_cols=False) for array in arrays]
+        return pd.MultiIndex.from_arrays(levels, names=draw(sized(LABELS, 2)))
     except (TypeError, ValueError, NotImplementedError, pa.ArrowException):
         return pd.RangeIndex(n)
 
@@ -191,7 +194,9 @@ def indexes(draw, n):
 @st.composite
 def pandas_frames(draw):
     rows, width = draw(st.integers(0, 5)), draw(st.integers(0, 4))
-    frame = pd.DataFrame({i: pd.Series(draw(columns(rows))) for i in range(width)}, index=pd.RangeIndex(rows))
+    drawn = [draw(columns(rows)) for _ in range(width)]
+    # with the dtype, or pandas infers another one from objects
+    frame = pd.DataFrame({i: pd.Series(x, dtype=x.dtype) for i, x in enumerate(drawn)}, index=pd.RangeIndex(rows))
     frame.index = draw(indexes(rows))
     if draw(st.booleans()):
         frame.columns = pd.Index(objects(draw(sized(LABELS, width))), dtype=object, tupleize_cols=False)

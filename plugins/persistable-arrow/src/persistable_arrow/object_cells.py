@@ -61,13 +61,22 @@ def encode_cells(values: Any, where: str) -> tuple[Any, dict[str, Any]]:
 def decode_cells(chunked: Any, cells: str, missing: str) -> Any:
     """Return the object array of encode_cells."""
     if cells in ("str", "bytes"):
-        values = writeable(chunked.to_numpy(), "object")
-    else:
-        values = numpy.empty(len(chunked), dtype=object)
-        values[:] = chunked.to_pylist()
+        return _decode_text(chunked, MISSING[missing])
+    values = numpy.empty(len(chunked), dtype=object)
+    values[:] = chunked.to_pylist()
     if missing != "None" and chunked.null_count:
         values[chunked.is_null().to_numpy()] = MISSING[missing]
     return values
+
+
+def _decode_text(chunked: Any, missing: Any) -> Any:
+    """Make one Python object per distinct value: most columns repeat theirs, and objects are what takes the time."""
+    encoded = chunked.dictionary_encode().unify_dictionaries()
+    distinct = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    objects = numpy.empty(len(distinct) + 1, dtype=object)
+    objects[:] = [*distinct, missing]
+    indices = [chunk.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    return objects[numpy.concatenate(indices)] if indices else objects[:0]
 
 
 def writeable(values: Any, dtype: Any) -> Any:

@@ -119,11 +119,17 @@ def from_table(table: Any, note: dict[str, Any], kept: Sequence[int] | None = No
         index = decode_index(index_note)
     else:
         index = pandas.RangeIndex(table.num_rows, name=decode_label(index_note["name"]))
-    frame = pandas.DataFrame(dict(enumerate(arrays)), index=index, copy=len(arrays) > _WIDE)
+    columns = {i: _column(values, index) for i, values in enumerate(arrays)}
+    frame = pandas.DataFrame(columns, index=index, copy=len(arrays) > _WIDE)
     labels = decode_index(note["labels"])
     frame.columns = labels if kept is None else labels.take(list(kept))
     frame.attrs = decode_label(note["attrs"])
     return frame if note["duplicates"] else frame.set_flags(allows_duplicate_labels=False)
+
+
+def _column(values: Any, index: Any) -> Any:
+    # pandas infers str from a bare array of objects that are all strings; it believes a Series
+    return pandas.Series(values, index=index, dtype=object, copy=False) if values.dtype == object else values
 
 
 def _decode_columns(table: Any, notes: list[dict[str, Any]]) -> list[Any]:

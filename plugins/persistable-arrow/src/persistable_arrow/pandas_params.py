@@ -120,7 +120,7 @@ def encode_array(array: Any) -> dict[str, Any]:
         bounds = [encode_array(pandas.Series(part).array) for part in (array.left, array.right)]
         return encoded | {"bounds": bounds}
     if isinstance(dtype, pandas.SparseDtype):
-        return encoded | {"values": encode_array(pandas.Series(array.to_dense()).array)}
+        return encoded | {"values": encode_array(pandas.Series(array.to_dense(), dtype=dtype.subtype).array)}
     missing = numpy.asarray(array.isna())
     zero = False if dtype.name == "boolean" else 0
     values = array.to_numpy(dtype=dtype.numpy_dtype, na_value=zero)
