@@ -177,7 +177,7 @@ class Registry:
         return table
 
     def _settled(self) -> bool:
-        """Tell whether there is nothing to look for; a plugin that asks while it is loaded sees what is known so far."""
+        """Tell whether to answer from what is known: all is, or it is a plugin that asks while it is loaded."""
         return self._complete or self._looking
 
     def _switched_off(self) -> list[str]:
@@ -292,9 +292,12 @@ class Registry:
 
         Raises what ``for_saving`` would raise, and imports the format, so that it is raised before generating.
         """
-        if injected is None and (payload_type is None or payload_type is object or payload_type is Any):
+        if injected is not None:
+            choice = self.injected(injected)
+        elif payload_type is not None and payload_type is not object:
+            choice = next(self._for_type(payload_type))
+        else:
             return None
-        choice = self.injected(injected) if injected is not None else next(self._for_type(payload_type or object))
         choice.file_io()
         return choice
 
@@ -385,7 +388,11 @@ class Registry:
         if len(claims) == 1:
             spec, plugin = claims[0]
             namesakes = [other for other in table.encoders if other[0].name == spec.name]
-            encoder = _encoder(spec, plugin) if len(namesakes) == 1 else _refusing(_both(namesakes, spec.name))
+            encoder = (
+                _encoder(spec, plugin)
+                if len(namesakes) == 1
+                else _refusing(_both(namesakes, f"the name {spec.name!r}"))
+            )
             if len(namesakes) == 1:
                 self._encoders[cls] = encoder
             return encoder
@@ -518,4 +525,4 @@ def _warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == CORE:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, PluginWarning, stacklevel=level - 1)
+    warnings.warn(message, PluginWarning, stacklevel=level)

@@ -1,0 +1,24 @@
+"""Fixtures that the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from installed import Site
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Return an empty folder on ``sys.path`` to install into; plugins that are really installed are not seen."""
+    import importlib.metadata
+
+    everything, folder = importlib.metadata.distributions, tmp_path / "site"
+    monkeypatch.setattr(
+        importlib.metadata,
+        "distributions",
+        lambda: (found for found in everything() if str(found.locate_file("")).startswith(str(tmp_path))),
+    )
+    for name in ("PERSISTABLE_DISABLE_PLUGINS", "PERSISTABLE_STRICT_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    return Site(folder, monkeypatch)
