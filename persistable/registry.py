@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable import discovery
 from persistable.choice import Choice, Ranked, broken, rank, resolve
-from persistable.discovery import Plugin, canonical_name
+from persistable.discovery import Plugin, canonical_name, describe
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
@@ -171,7 +171,7 @@ class Registry:
         for plugin in table.plugins:
             if plugin.error is not None:
                 _warn(
-                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}. Repair or "
+                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
                     f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
                 )
         return table
@@ -237,7 +237,9 @@ class Registry:
         unknown = UnknownFormatError(format=name, known=table.formats, suggestion=near[0] if near else None)
         for plugin in table.plugins:
             if plugin.error is not None:
-                unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}")
+                unknown.add_note(
+                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}"
+                )
             elif plugin.status == "disabled":
                 unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
         return unknown
@@ -406,7 +408,7 @@ class Registry:
             return _refusing(f"it is encoded by {distribution}, which is not installed; pip install {distribution}")
         if rows[0].status == "loaded":
             return None
-        state = "switched off" if rows[0].error is None else f"broken: {_brief(rows[0].error)}"
+        state = "switched off" if rows[0].error is None else f"broken: {describe(rows[0].error)}"
         return _refusing(f"it is encoded by {distribution}, which is installed and {state}")
 
     def notify(self, kind: str, name: str, key: str, **details: Any) -> None:
@@ -440,10 +442,6 @@ def default_registry() -> Registry:
 
 def _id(plugin: Plugin) -> tuple[str, str]:
     return plugin.name, plugin.distribution
-
-
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _reason(error: FormatError) -> str:
@@ -493,13 +491,13 @@ def _encoder(spec: EncoderSpec, plugin: Plugin) -> ParamEncoder:
     try:
         encode = discovery.load_object(spec.encode)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it becomes the reason
-        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {_brief(error)}")
+        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {describe(error)}")
 
     def encode_or_refuse(value: object) -> object:
         try:
             return encode(value)
         except Exception as error:
-            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {_brief(error)}") from error
+            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {describe(error)}") from error
 
     return ParamEncoder(spec.name, spec.version, encode_or_refuse)
 
