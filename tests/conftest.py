@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from installed import Site
 
+from persistable.testing import isolated_registry
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
@@ -22,3 +24,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     for name in ("PERSISTABLE_DISABLE_PLUGINS", "PERSISTABLE_STRICT_PLUGINS"):
         monkeypatch.delenv(name, raising=False)
     return Site(folder, monkeypatch)
+
+
+__all__ = ["isolated_registry", "site"]
