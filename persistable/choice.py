@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from persistable.discovery import Plugin, load_object
+from persistable.discovery import Plugin, describe, load_object
 from persistable.exceptions import BrokenPluginError
 from persistable.io import FileIO, format_name
 from persistable.specs import FormatSpec
@@ -80,9 +80,7 @@ class Ranked(NamedTuple):
 
 def broken(format: str, plugin: Plugin, error: BaseException) -> BrokenPluginError:
     """Return the error for a format whose plugin does not work; raise it from ``error``."""
-    return BrokenPluginError(
-        format=format, plugin=plugin.name, distribution=plugin.label, reason=f"{type(error).__name__}: {error}"
-    )
+    return BrokenPluginError(format=format, plugin=plugin.name, distribution=plugin.label, reason=describe(error))
 
 
 def resolve(declared: str) -> object:

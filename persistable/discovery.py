@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pluggy import HookImpl, PluginManager
 
-__all__ = ["Plugin", "canonical_name", "discover", "load_object", "register"]
+__all__ = ["Plugin", "canonical_name", "describe", "discover", "load_object", "register"]
 
 GROUP = "persistable"
 
@@ -62,6 +62,14 @@ class Plugin:
 def canonical_name(distribution: str) -> str:
     """Return the one spelling of a distribution's name: lower case, runs of ``-_.`` as one ``-``. Source: PEP 503."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def describe(error: BaseException) -> str:
+    """Return the class and message of somebody else's exception, whatever its ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - it is being reported already
+        return f"{type(error).__name__}, whose message cannot be had"
 
 
 def discover(disabled: Collection[str]) -> list[Plugin]:
@@ -106,7 +114,7 @@ def _entry_points() -> list[tuple[str, str, EntryPoint | Exception]]:
         try:
             declared = [entry_point for entry_point in installed.entry_points if entry_point.group == GROUP]
         except Exception as error:  # noqa: BLE001 - its metadata is broken, and says that it is a plugin
-            unreadable = ValueError(f"its entry_points.txt cannot be read: {type(error).__name__}: {error}")
+            unreadable = ValueError(f"its entry_points.txt cannot be read: {describe(error)}")
             found[distribution, name, ""] = (distribution, version, unreadable)
             continue
         for entry_point in declared:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable import discovery
 from persistable.choice import Choice, Ranked, broken, rank, resolve
-from persistable.discovery import Plugin, canonical_name
+from persistable.discovery import Plugin, canonical_name, describe
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
@@ -169,13 +169,13 @@ class Registry:
         for plugin in table.plugins:
             if plugin.error is not None:
                 _warn(
-                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}. Repair or "
+                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
                     f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
                 )
         return table
 
     def _settled(self) -> bool:
-        """Tell whether there is nothing to look for; a plugin that asks while it is loaded sees what is known so far."""
+        """Tell whether to answer from what is known: all is, or it is a plugin that asks while it is loaded."""
         return self._complete or self._looking
 
     def _switched_off(self) -> list[str]:
@@ -237,7 +237,9 @@ class Registry:
         unknown = UnknownFormatError(format=name, known=table.formats, suggestion=near[0] if near else None)
         for plugin in table.plugins:
             if plugin.error is not None:
-                unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {_brief(plugin.error)}")
+                unknown.add_note(
+                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}"
+                )
             elif plugin.status == "disabled":
                 unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
         return unknown
@@ -292,9 +294,12 @@ class Registry:
 
         Raises what ``for_saving`` would raise, and imports the format, so that it is raised before generating.
         """
-        if injected is None and (payload_type is None or payload_type is object or payload_type is Any):
+        if injected is not None:
+            choice = self.injected(injected)
+        elif payload_type is not None and payload_type is not object:
+            choice = next(self._for_type(payload_type))
+        else:
             return None
-        choice = self.injected(injected) if injected is not None else next(self._for_type(payload_type or object))
         choice.file_io()
         return choice
 
@@ -385,7 +390,11 @@ class Registry:
         if len(claims) == 1:
             spec, plugin = claims[0]
             namesakes = [other for other in table.encoders if other[0].name == spec.name]
-            encoder = _encoder(spec, plugin) if len(namesakes) == 1 else _refusing(_both(namesakes, spec.name))
+            encoder = (
+                _encoder(spec, plugin)
+                if len(namesakes) == 1
+                else _refusing(_both(namesakes, f"the name {spec.name!r}"))
+            )
             if len(namesakes) == 1:
                 self._encoders[cls] = encoder
             return encoder
@@ -399,7 +408,7 @@ class Registry:
             return _refusing(f"it is encoded by {distribution}, which is not installed; pip install {distribution}")
         if rows[0].status == "loaded":
             return None
-        state = "switched off" if rows[0].error is None else f"broken: {_brief(rows[0].error)}"
+        state = "switched off" if rows[0].error is None else f"broken: {describe(rows[0].error)}"
         return _refusing(f"it is encoded by {distribution}, which is installed and {state}")
 
     def notify(self, kind: str, name: str, key: str, **details: Any) -> None:
@@ -435,10 +444,6 @@ def default_registry() -> Registry:
 
 def _id(plugin: Plugin) -> tuple[str, str]:
     return plugin.name, plugin.distribution
-
-
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _reason(error: FormatError) -> str:
@@ -488,13 +493,13 @@ def _encoder(spec: EncoderSpec, plugin: Plugin) -> ParamEncoder:
     try:
         encode = discovery.load_object(spec.encode)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it becomes the reason
-        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {_brief(error)}")
+        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {describe(error)}")
 
     def encode_or_refuse(value: object) -> object:
         try:
             return encode(value)
         except Exception as error:
-            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {_brief(error)}") from error
+            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {describe(error)}") from error
 
     return ParamEncoder(spec.name, spec.version, encode_or_refuse)
 
@@ -520,4 +525,4 @@ def _warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == CORE:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, PluginWarning, stacklevel=level - 1)
+    warnings.warn(message, PluginWarning, stacklevel=level)

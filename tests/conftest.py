@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from installed import Site
+
+from persistable.testing import isolated_registry
 
 
 @pytest.fixture
@@ -22,3 +25,22 @@ def open_folder() -> Iterator[Path]:
         yield inside
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Return an empty folder on ``sys.path`` to install into; plugins that are really installed are not seen."""
+    import importlib.metadata
+
+    everything, folder = importlib.metadata.distributions, tmp_path / "site"
+    monkeypatch.setattr(
+        importlib.metadata,
+        "distributions",
+        lambda: (found for found in everything() if str(found.locate_file("")).startswith(str(tmp_path))),
+    )
+    for name in ("PERSISTABLE_DISABLE_PLUGINS", "PERSISTABLE_STRICT_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    return Site(folder, monkeypatch)
+
+
+__all__ = ["isolated_registry", "open_folder", "site"]

@@ -7,6 +7,7 @@ change from tuple to list without ``assert_frame_equal`` noticing. Imports no pa
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 import sys
 from collections import OrderedDict, deque
@@ -57,6 +58,8 @@ class _Comparison:
             self._entered.discard(pair)
 
     def _inner(self, left: Any, right: Any, path: str) -> str | None:
+        if isinstance(left, enum.Enum):
+            return f"{path} is {left!r}, not {right!r}"  # members are single
         for name, method in _LIBRARIES:
             library = sys.modules.get(name)
             if library is not None:
@@ -70,7 +73,7 @@ class _Comparison:
         if dataclasses.is_dataclass(left):
             return self._attributes(left, right, path)
         if "__eq__" in {name for cls in type(left).__mro__[:-1] for name in vars(cls)}:
-            return None if _is_true(left == right) else f"{path} is {_brief(left)}, not {_brief(right)}"
+            return None if _is_equal(left, right) else f"{path} is {_brief(left)}, not {_brief(right)}"
         return self._attributes(left, right, path, required=True)
 
     # -- builtins and instances
@@ -367,9 +370,9 @@ def _slots(cls: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _is_true(answer: object) -> bool:
+def _is_equal(left: object, right: object) -> bool:
     try:
-        return bool(answer)
+        return bool(left == right)
     except Exception:  # noqa: BLE001 - an == without a yes or no has not said that they are equal
         return False
 

@@ -33,7 +33,9 @@ def flat_frames():
             {"a": pd.array([1, None, 3], "Int64"), "b": pd.array([True, None, False], "boolean")}
         ),
         "pandas with odd labels": pd.DataFrame([[1, 2.0], [3, 4.0]], columns=["a", "a"], index=[5, 7]),
-        "pyarrow": pa.table({"a": pa.array([1, None], pa.int16()), "b": ["NA", ""], "c": pa.array([1.5, float("nan")])}),
+        "pyarrow": pa.table(
+            {"a": pa.array([1, None], pa.int16()), "b": ["NA", ""], "c": pa.array([1.5, float("nan")])}
+        ),
         "polars": pl.DataFrame(
             {"a": [1, None, 3], "b": ["", "NA", None], "c": [datetime.date(2020, 1, 1), None, datetime.date(1, 1, 1)]}
         ),
@@ -50,7 +52,9 @@ class FrameTests(FormatTests):
         return frame().iloc[:0]
 
     def unicode(self):
-        return pd.DataFrame({"größe": ["文字", "\U0001f41f", "e\u0301", 'a,"\r\n']}, index=pd.Index(list("äöüß"), name="é"))
+        return pd.DataFrame(
+            {"größe": ["文字", "\U0001f41f", "e\u0301", 'a,"\r\n']}, index=pd.Index(list("äöüß"), name="é")
+        )
 
     def large(self):
         random = np.random.default_rng(0)
@@ -69,7 +73,9 @@ class FrameTests(FormatTests):
 
 class TestParquet(FrameTests):
     spec = PARQUET
-    save_options = {"compression": "zstd", "row_group_size": 2}
+
+    def options(self):
+        return {"compression": "zstd", "row_group_size": 2}, {}
 
     def file_io(self):
         return ParquetFileIO()

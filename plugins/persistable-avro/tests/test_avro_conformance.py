@@ -15,7 +15,9 @@ UTC = datetime.UTC
 class TestAvro(FormatTests):
     spec = AVRO
     notices_flips = True
-    save_options = {"codec": "snappy"}
+
+    def options(self):
+        return {"codec": "snappy"}, {}
 
     def file_io(self):
         return AvroFileIO()

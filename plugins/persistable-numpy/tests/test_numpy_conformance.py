@@ -56,7 +56,9 @@ class TestNpy(FormatTests):
 
 class TestNpyMapped(TestNpy):
     memory_mapped = True
-    load_options = {"mmap_mode": None}
+
+    def options(self):
+        return {}, {"mmap_mode": None}
 
     def file_io(self):
         return NpyFileIO(mmap_mode="r")
@@ -107,7 +109,8 @@ class TestNpz(FormatTests):
 
 
 class TestNpzCompressed(TestNpz):
-    save_options = {"compressed": False}
+    def options(self):
+        return {"compressed": False}, {}
 
     def file_io(self):
         return NpzFileIO(compressed=True)

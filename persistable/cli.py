@@ -1,0 +1,93 @@
+"""The commands of ``python -m persistable``. What they report goes to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from persistable.discovery import Plugin, describe
+from persistable.registry import default_registry
+from persistable.version import __version__
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; ``arguments`` are those of the process by default.
+
+    Raises:
+        SystemExit: the arguments make no sense, or ask for help.
+    """
+    parser = argparse.ArgumentParser(prog="python -m persistable", description="Look after artifacts and plugins.")
+    parser.add_argument("--version", action="version", version=f"persistable {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="command", required=True)
+    plugins = commands.add_parser("plugins", help="list plugins, working or not", description=_list_plugins.__doc__)
+    plugins.add_argument("--json", action="store_true", help="as JSON, a list with an object for each plugin")
+    plugins.set_defaults(run=_list_plugins)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _list_plugins(options: argparse.Namespace) -> int:
+    """List the plugins that are installed with what they bring; those that are switched off or do not work as well."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they would say of broken plugins is in the list
+        plugins = default_registry().plugins
+    if options.json:
+        import json
+
+        _report(json.dumps([_described(plugin) for plugin in plugins], indent=2))
+    else:
+        header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS")
+        _report(_table([header, *(_row(plugin) for plugin in plugins)]))
+    return 0
+
+
+def _described(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "status": plugin.status,
+        "error": _error(plugin),
+        "formats": [
+            {
+                "name": spec.name,
+                "suffix": spec.suffix,
+                "types": list(spec.types),
+                "default": spec.default,
+                "executes_code": spec.executes_code,
+            }
+            for spec in plugin.formats
+        ],
+        "storages": [{"schemes": list(spec.schemes)} for spec in plugin.storages],
+    }
+
+
+def _row(plugin: Plugin) -> tuple[str, ...]:
+    brings = [f"{spec.name} ({', '.join(spec.types)})" if spec.types else spec.name for spec in plugin.formats]
+    brings += [f"{scheme}://" for spec in plugin.storages for scheme in spec.schemes]
+    return plugin.name, plugin.distribution, plugin.version, plugin.status, _error(plugin) or ", ".join(brings)
+
+
+def _error(plugin: Plugin) -> str | None:
+    return None if plugin.error is None else describe(plugin.error)
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    """Align the columns of rows, each a line."""
+    lines = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _report(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"  # a terminal of ASCII still gets its list
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
