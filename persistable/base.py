@@ -493,8 +493,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         choices = self.store.registry.for_saving(payload, self._injected)
         try:
             committed = self.store.persist(self._address, payload, draft, choices)
-        except FormatError as error:
-            self.store.reject(self._address, payload, error)
+        except BaseException as error:
+            if isinstance(error, FormatError):
+                self.store.reject(self._address, payload, error)
+            if isinstance(payload, Iterator):  # what is left of it must not be persisted as if it were all
+                self._payload = _NO_PAYLOAD
+                error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self._payload, self._record, self._used = committed.payload, committed.record, committed.file_io
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
