@@ -23,7 +23,7 @@ __all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-_READ = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
 _HAS_DIR_FD = os.open in os.supports_dir_fd
@@ -104,9 +104,10 @@ class Folder:
             else:
                 statuses = os.stat(root), os.lstat(self.path)
         except BaseException as error:
+            if isinstance(error, OSError):
+                error.filename = self.path if descriptors else root
             self.close()
             if isinstance(error, OSError):
-                error.filename = self.path if len(descriptors) == 1 else root
                 if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
                     raise _link(self.path) from None
             raise
@@ -122,9 +123,9 @@ class Folder:
         """
         try:
             if _HAS_DIR_FD:
-                descriptor = os.open(name, _READ, dir_fd=self._descriptors[1])
+                descriptor = os.open(name, READING, dir_fd=self._descriptors[1])
             else:
-                descriptor = os.open(f"{self.path}/{name}", _READ)
+                descriptor = os.open(f"{self.path}/{name}", READING)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             if error.errno == errno.ELOOP:
@@ -136,7 +137,12 @@ class Folder:
         """Return content and status of a file."""
         descriptor, status = self.open(name)
         try:
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+                raise _refused(f"{self.path}/{name}", "is not a regular file")
             return read_all(descriptor, status.st_size), status
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            raise
         finally:
             os.close(descriptor)
 
@@ -154,12 +160,14 @@ class Folder:
 
 
 def _link(path: str) -> StorageError:
-    error = StorageError(
-        f"{path} is a symbolic link, and none is followed inside a store: put the file itself there",
-        url=path,
-        operation="open",
-    )
-    error.errno, error.filename = errno.ELOOP, path
+    error = _refused(path, "is a symbolic link, and none is followed inside a store")
+    error.errno = errno.ELOOP
+    return error
+
+
+def _refused(path: str, reason: str) -> StorageError:
+    error = StorageError(f"{path} {reason}: put the file itself there", url=path, operation="open")
+    error.filename = path
     return error
 
 
@@ -208,7 +216,7 @@ class LocalStorage(Storage):
             try:
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             except FileNotFoundError:
-                os.makedirs(folder, self.folder_mode, exist_ok=True)
+                self._make(folder)
                 descriptor = os.open(staged, _CREATE, self.file_mode)
             try:
                 view = memoryview(data)
@@ -272,7 +280,7 @@ class LocalStorage(Storage):
             status = os.lstat(path)
         except FileNotFoundError:
             try:
-                os.makedirs(path, self.folder_mode, exist_ok=True)
+                self._make(path)
                 status = os.lstat(path)
             except OSError as error:
                 raise _unwritable(error, path) from error
@@ -280,10 +288,18 @@ class LocalStorage(Storage):
             raise _link(path)
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        if not os.access(path, os.W_OK | os.X_OK):
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             code = errno.EROFS if _read_only(path) else errno.EACCES
             raise _unwritable(OSError(code, os.strerror(code), path), path)
         return path
+
+    def _make(self, path: str) -> None:
+        """Make the root and a folder in it, with the modes of this storage, and flush where they are entered."""
+        for folder in (self.root, path):
+            if not os.path.isdir(folder):
+                os.makedirs(folder, self.folder_mode, exist_ok=True)
+                with contextlib.suppress(PermissionError):  # a folder may be enterable and not readable
+                    sync_folder(os.path.dirname(folder))
 
     def lock(
         self,
@@ -306,12 +322,9 @@ class LocalStorage(Storage):
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
 
-    def stage(self, folder: str, suffix: str, *, is_directory: bool) -> str:
-        """Return a private path in the folder to write a payload to: a free one, or an empty folder."""
-        path = f"{self.local_path(folder)}/{staged_name(suffix)}"
-        if is_directory:
-            os.mkdir(path, self.folder_mode)
-        return path
+    def staged_path(self, folder: str, suffix: str) -> str:
+        """Return a free path in the folder, to write to before it is published."""
+        return f"{self.local_path(folder)}/{staged_name(suffix)}"
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
@@ -319,12 +332,16 @@ class LocalStorage(Storage):
 
     def unstage(self, staged: str) -> None:
         """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
-        folder, stem = os.path.split(staged)
         with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                if name.startswith(stem) or (name.startswith(STAGED) and name.startswith(os.path.splitext(stem)[0])):
-                    with contextlib.suppress(OSError):
-                        remove(f"{folder}/{name}")
+            for name in self.beside(staged):
+                with contextlib.suppress(OSError):
+                    remove(f"{os.path.dirname(staged)}/{name}")
+
+    def beside(self, staged: str) -> list[str]:
+        """Return the names of a staged payload and of what stands beside it under names that start with its own."""
+        folder, stem = os.path.split(staged)
+        stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
+        return sorted(name for name in os.listdir(folder) if name.startswith(stem))
 
 
 def _unwritable(error: OSError, path: str) -> OSError:
@@ -351,7 +368,15 @@ def remove(path: str) -> None:
             raise
         import shutil
 
-        shutil.rmtree(path)
+        folder, name = os.path.split(path)
+        doomed = path if name.startswith(STAGED) else f"{folder}/{staged_name('')}"
+        try:
+            if doomed != path:  # gone for its readers in one step, not file by file
+                os.rename(path, doomed)
+            shutil.rmtree(doomed)
+        except BaseException:
+            shutil.rmtree(doomed, ignore_errors=True)
+            raise
 
 
 def sync_folder(path: str) -> None:

@@ -47,8 +47,7 @@ def quarantine(store: ArtifactStore, address: Address, damaged: reading.Damaged)
         except FileNotFoundError:
             return False
         folder = storage.local_path(address.folder)
-        target = f"{folder}/{naming.QUARANTINE}"
-        os.makedirs(target, storage.folder_mode, exist_ok=True)
+        target = storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
         mark = os.urandom(4).hex()
         # the record first: without it the rest is no artifact any more, whatever happens in between
         os.rename(storage.local_path(address.record), f"{target}/{mark}-{naming.record_name(address.key)}")
@@ -69,8 +68,8 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
     stem = f"{address.folder}/{naming.QUARANTINE}/{address.key}.rejected"
     kept = "not kept"
     try:
-        os.makedirs(os.path.dirname(storage.local_path(stem)), storage.folder_mode, exist_ok=True)
-        staged = storage.stage(f"{address.folder}/{naming.QUARANTINE}", ".pickle", is_directory=False)
+        storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
+        staged = storage.staged_path(f"{address.folder}/{naming.QUARANTINE}", ".pickle")
         try:
             with open(staged, "xb") as file:
                 pickle.dump(payload, file, protocol=5)
