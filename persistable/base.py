@@ -304,10 +304,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._check_recursion()
         with self.store.generating(self._address):
             outcome = self._look()
+            while isinstance(outcome, Damaged) and not self.store.quarantine(self._address, outcome):
+                outcome = self._look()  # it was replaced meanwhile
             if isinstance(outcome, Loaded):
                 return outcome
             self.store.registry.notify("missed", self.payload_name, self.key)
-            if isinstance(outcome, Damaged) and self.store.quarantine(self._address, outcome):
+            if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
                 self.store.registry.notify("quarantined", self.payload_name, self.key, **reason)
                 message = (
