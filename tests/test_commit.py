@@ -210,6 +210,7 @@ def test_unreadable_after_commit(old: Any, tmp_path) -> None:
     assert loaded(tmp_path) == NEW
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of files that nobody could close
 def test_interrupt_at_every_line(tmp_path) -> None:
     """A Ctrl-C before any line of a commit leaves old or new, no temp, no lock held, and persist() works again."""
     package = str(Path(persistable.__file__).parent)
