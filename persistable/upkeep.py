@@ -100,10 +100,10 @@ def addresses(store: ArtifactStore) -> Iterator[Address]:
 
 
 def _records(store: ArtifactStore) -> Iterator[str]:
-    for entry in store.storage.list():
-        folder, _, file = entry.name.partition("/")
-        if naming.is_slug(folder) and naming.key_of_record(file):
-            yield entry.name
+    for folder in _folders(store.storage.root):
+        for entry in () if "/" in folder else store.storage.list(folder):
+            if naming.key_of_record(entry.name.partition("/")[2]):
+                yield entry.name
 
 
 def check(store: ArtifactStore) -> Iterator[Finding]:
