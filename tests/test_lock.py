@@ -266,7 +266,10 @@ def test_no_locks_there(code: int, tmp_path, caplog) -> None:
 @needs_ranges
 def test_other_errors_of_locking(tmp_path) -> None:
     """An error of the disk while locking is that error, before anything is generated."""
-    with mock.patch("fcntl.fcntl", side_effect=OSError(errno.EIO, "bad disk")), pytest.raises(OSError, match="bad disk"):
+    with (
+        mock.patch("fcntl.fcntl", side_effect=OSError(errno.EIO, "bad disk")),
+        pytest.raises(OSError, match="bad disk"),
+    ):
         blob(fast(tmp_path)).load_generate(value=lambda: pytest.fail("generated"))
 
 
