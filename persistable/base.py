@@ -347,10 +347,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._check_recursion()
         with self.store.generating(self._address, self.logger):
             outcome = self._look()
+            while isinstance(outcome, Damaged) and not self.store.quarantine(self._address, outcome):
+                outcome = self._look()  # it was replaced meanwhile
             if isinstance(outcome, Loaded):
                 return outcome
             self.store.registry.notify("missed", self.payload_name, self.key)
-            if isinstance(outcome, Damaged) and self.store.quarantine(self._address, outcome):
+            if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
                 self.store.registry.notify("quarantined", self.payload_name, self.key, **reason)
                 message = (
@@ -561,8 +563,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         except BaseException as error:
             if isinstance(error, FormatError):
                 self.store.reject(self._address, payload, error)
-            if once:  # what is left of it is not the payload
+            if once:  # what is left of it must not be persisted as if it were all
                 self._payload = _NO_PAYLOAD
+                error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self._record, self._used = committed.record, committed.file_io
         self._payload = self._unread(committed.payload) if once else committed.payload

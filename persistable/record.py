@@ -84,16 +84,18 @@ class Record:
         key: 32 hex characters.
         class_path: import path of the class that generated the payload.
         format: name of the format that reads the payload.
+        distribution: name and version of the distribution that brought the format; None for an injected FileIO.
         metadata: what the format keeps for itself.
         files: the payload's files.
     """
 
-    __slots__ = ("_document", "class_path", "files", "format", "key", "metadata", "raw")
+    __slots__ = ("_document", "class_path", "distribution", "files", "format", "key", "metadata", "raw")
 
     def __init__(self, raw: bytes, head: _Head, files: tuple[PayloadFile, ...]) -> None:
         self.raw, self.files = raw, files
         self.key, self.class_path, payload = head
         self.format: str = payload["format"]
+        self.distribution: str | None = payload.get("distribution")
         self.metadata: dict[str, Any] = payload["metadata"]
         self._document: dict[str, Any] | None = None
 

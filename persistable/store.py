@@ -32,6 +32,7 @@ __all__ = ["ArtifactStore"]
 
 _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
+_COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _LOST_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")  # what pathlib makes of a URL
 
@@ -286,6 +287,8 @@ class ArtifactStore:
             )
 
         timeout = self.lock_timeout
+        if timeout is not None and purpose == lock.COMMIT:
+            timeout = max(timeout, _COMMIT_PATIENCE)
         try:
             return self.storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
         except TimeoutError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import errno
 import io
+import linecache
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -116,7 +117,8 @@ class Interrupt:
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if self.within not in frame.f_code.co_filename or self.struck:
             return None
-        if event == "line":
+        # a bare "try:" runs nothing, so no interrupt can arrive there
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() != "try:":
             self.lines += 1
             if self.lines == self.at:
                 self.where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

@@ -90,7 +90,9 @@ def test_log_cannot_be_forged(tmp_path) -> None:
     forged.load_generate()
     logs = [content for path, content in files(tmp_path).items() if path.endswith("log.txt")]
     assert len(logs) == len(HOSTILE) + 1
-    line = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (generated|persisted) [ -~]* [0-9a-f]{32} [ -~]+ pid=\d+\n")
+    line = re.compile(
+        rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (generated|persisted) [ -~]* [0-9a-f]{32} [ -~]+ pid=\d+\n"
+    )
     for content in logs:
         lines = content.splitlines(keepends=True)
         assert len(lines) == 2
