@@ -413,3 +413,33 @@ def test_key_order_is_the_schemas(tmp_path):
     back = round_trip(records, tmp_path)
     assert back == records
     assert [list(record) for record in back] == [["b", "a"], ["b", "a"]]
+
+
+@pytest.mark.parametrize(
+    ("usual", "late"),
+    [
+        ({"a": 1}, {"a": None}),
+        ({"a": None}, {"a": 1.5}),
+        ({"a": []}, {"a": [1]}),
+        ({"a": []}, {"a": ["x"]}),
+        ({"a": {"x": 1}}, {"a": {"y": 1}}),
+        ({"a": Decimal("1.5")}, {"a": Decimal("12345.5")}),
+    ],
+)
+def test_the_schema_is_inferred_from_the_last_record_too(tmp_path, usual, late):
+    """A record at the end of a long list that needs another schema gets it, the same as at the beginning."""
+    records = [usual] * 3000 + [late]
+    path = tmp_path / "x.avro"
+    metadata = AvroFileIO().save(records, path)
+    assert same(AvroFileIO().load(path), records)
+    assert metadata == AvroFileIO().save([usual, late], path) | {"records": 3001}
+
+
+@pytest.mark.parametrize(("late", "reason"), [(1.5, "float among int"), (1 << 63, "64 bits")])
+def test_a_long_list_is_refused_for_its_last_record(tmp_path, late, reason):
+    """The last of many records is named as the first would be."""
+    with pytest.raises(FidelityError) as caught:
+        AvroFileIO().save([{"a": 1}] * 3000 + [{"a": late}], tmp_path / "x.avro")
+    assert caught.value.where == "record 3000, field 'a'"
+    assert reason in caught.value.reason
+    assert list(tmp_path.iterdir()) == []

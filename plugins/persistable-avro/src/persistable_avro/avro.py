@@ -37,6 +37,7 @@ from persistable_avro.schema import Schema, read_schema
 __all__ = ["AvroFileIO"]
 
 _CHUNK = 128  # records that are checked and held at a time
+_SAMPLE = 1024  # records that a schema is first inferred from
 _CODECS = ("null", "deflate", "snappy", "zstandard")
 _SYNC_INTERVAL = 16000  # fastavro's
 
@@ -99,16 +100,47 @@ class AvroFileIO(FileIO[Any]):
     def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> dict[str, Any]:
         if kwargs:
             return type(self)(**(self._options() | kwargs))._save(payload, filepath)
-        schema, source = self._prepare(payload)
+        if self.schema is not None:
+            return self._write_file(_Source(payload, self.schema, checking=True), filepath)
+        if isinstance(payload, AvroRecords):
+            return self._write_file(_Source(payload, read_schema(payload.effective_schema), checking=True), filepath)
+        return self._save_inferred(payload, filepath) | {"inferred": True}
+
+    def _save_inferred(self, records: list[Any], filepath: Path) -> dict[str, Any]:
+        """Infer from a sample and check the others against it as they are written: one pass over memory, not two.
+
+        If one does not fit, all records are inferred from. What fits the sample's schema gives that schema again.
+        """
+        raw, certain = self._infer(records[:_SAMPLE])
+        if len(records) > _SAMPLE:
+            if certain:
+                try:
+                    return self._write_file(_Source(records, read_schema(raw), checking=True), filepath)
+                except FidelityError:
+                    whole, _ = self._infer(records)
+                    if whole == raw:
+                        raise
+                    raw = whole
+            else:
+                raw, _ = self._infer(records)
+        return self._write_file(_Source(records, read_schema(raw), checking=False), filepath)
+
+    def _infer(self, records: list[Any]) -> tuple[Any, bool]:
+        try:
+            return infer_schema(records)
+        except NotInferableError as error:
+            raise FidelityError(format=self.name, where=error.where, reason=error.reason) from None
+
+    def _write_file(self, source: _Source, filepath: Path) -> dict[str, Any]:
         try:
             with open(filepath, "wb") as file:
-                count = self._write(source, schema, file)
+                count = self._write(source, source.schema, file)
             if self.codec != "null":
                 self._reread(filepath)
         except BaseException:
             filepath.unlink(missing_ok=True)
             raise
-        return {"records": count, "codec": self.codec, "inferred": not source.checking, "schema": schema.raw}
+        return {"records": count, "codec": self.codec, "inferred": False, "schema": source.schema.raw}
 
     def _load(self, filepath: Path, **kwargs: Any) -> Any:
         if kwargs:
@@ -135,18 +167,6 @@ class AvroFileIO(FileIO[Any]):
             "stream": self.stream,
             "max_block_bytes": self.max_block_bytes,
         }
-
-    def _prepare(self, payload: Any) -> tuple[Schema, _Source]:
-        if self.schema is not None:
-            return self.schema, _Source(payload, self.schema, checking=True)
-        if isinstance(payload, AvroRecords):
-            schema = read_schema(payload.effective_schema)
-            return schema, _Source(payload, schema, checking=True)
-        try:
-            schema = read_schema(infer_schema(payload))
-        except NotInferableError as error:
-            raise FidelityError(format=self.name, where=error.where, reason=error.reason) from None
-        return schema, _Source(payload, schema, checking=False)
 
     def _write(self, source: _Source, schema: Schema, file: IO[bytes]) -> int:
         digesting: Any = _DigestingFile(file)

@@ -86,8 +86,6 @@ class Container:
         if digest is not None:
             digest.update(raw)
         content = raw[frame.offset - frame.start : -SYNC_SIZE]
-        if self.codec == "null":
-            return content
         try:
             content = CODECS[self.codec](content, self.max_block_bytes)
         except (ValueError, ImportError):
@@ -95,6 +93,8 @@ class Container:
         except Exception as error:  # each codec library has its own errors
             raise ValueError(f"the block at byte {frame.start} is not {self.codec}: {error}") from error
         self._require_room(frame, len(content))
+        if content and (frame.records == 0 or self.schema.minimum == 0):
+            raise ValueError(f"the block at byte {frame.start} has bytes, but no records that take any")
         return content
 
     def payloads(self) -> Iterator[tuple[Frame, bytes]]:
@@ -115,15 +115,10 @@ class Container:
         """Number of records as the file's own check declares it, or None."""
         return None if self.check is None else int(self.check[:20])
 
-    def stream_header(self) -> bytes:
-        """Return a header for the same schema without compression, and the sync marker of zeros."""
-        entries = ((b"avro.schema", self.metadata["avro.schema"]), (b"avro.codec", b"null"))
-        body = b"".join(encode_long(len(part)) + part for entry in entries for part in entry)
-        return MAGIC + encode_long(len(entries)) + body + b"\0" + bytes(SYNC_SIZE)
-
     def _require_room(self, frame: Frame, available: int) -> None:
         minimum = self.schema.minimum
-        if frame.records * minimum > available or (minimum == 0 and frame.records > MAX_EMPTY_RECORDS):
+        crowded = minimum == 0 and frame.records > MAX_EMPTY_RECORDS
+        if crowded or frame.records * minimum > available:
             raise ValueError(
                 f"the block at byte {frame.start} claims {frame.records} records of at least {minimum} bytes "
                 f"in {available} bytes"

@@ -42,8 +42,10 @@ class NotInferableError(ValueError):
         super().__init__(f"{self.where}: {reason}")
 
 
-def infer_schema(records: Sequence[Any]) -> Any:
-    """Return the schema, as JSON values, under which every record comes back equal.
+def infer_schema(records: Sequence[Any]) -> tuple[Any, bool]:
+    """Return the schema, as JSON values, under which every record comes back equal, and whether it is certain.
+
+    It is not where a list had no items to infer from: then it may hold more than these records show.
 
     Strings are not looked at for lone surrogates, nor ints for 64 bits: fastavro refuses those when it writes.
 
@@ -51,12 +53,15 @@ def infer_schema(records: Sequence[Any]) -> Any:
         NotInferableError: naming record and field.
 
     """
-    return _Inference().record("Record", records, lambda index: (index, ""), 0)
+    inference = _Inference()
+    schema = inference.record("Record", records, lambda index: (index, ""), 0)
+    return schema, inference.certain
 
 
 class _Inference:
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.certain = True
 
     def column(self, name: str, values: Sequence[Any], at: Locate, depth: int) -> Any:
         """Return the schema of all values of one place."""
@@ -103,7 +108,10 @@ class _Inference:
         if kind is list:
             items = [*chain.from_iterable(values)]
             schema = self.column(name, items, _item(at, values), depth + 1)
-            return {"type": "array", "items": ["null", "string"] if schema == "null" else schema}
+            if schema == "null":
+                self.certain = False
+                schema = ["null", "string"]
+            return {"type": "array", "items": schema}
         if kind is dict:
             return self._dicts(name, values, at, depth)
         if kind is Decimal:

@@ -12,8 +12,8 @@ from typing import Any, overload
 import fastavro
 from fastavro.read import SchemaResolutionError
 
-from persistable_avro.container import MAX_BLOCK_BYTES, SYNC_SIZE, Container, Frame, encode_long
-from persistable_avro.schema import Schema
+from persistable_avro.container import MAX_BLOCK_BYTES, Container, Frame, encode_long
+from persistable_avro.schema import Schema, read_schema
 
 __all__ = ["AvroRecords", "decode"]
 
@@ -23,27 +23,37 @@ def decode(
 ) -> Iterator[list[Any]]:
     """Return the records of blocks, block by block.
 
-    fastavro decodes them from a stream that holds only what the container has checked.
+    A block's records have the encoding of an Avro array's items: given its count in front and its end behind, fastavro
+    decodes it in one call, and what is left over shows.
 
     Raises:
         ValueError: a block is not what its schema says, or has bytes left over.
         SchemaResolutionError: the reader schema does not fit the writer's.
-
     """
-    stream: Any = _Blocks(container.stream_header(), payloads)
-    try:
-        blocks = iter(_implementation(container.schema).block_reader(stream, reader_schema))
-        for block in blocks:
-            records = list(block)
-            if block.bytes_.read(1):
-                raise ValueError(f"the block at byte {stream.start} has more bytes than its {len(records)} records")
-            yield records
-    except (ValueError, OSError, MemoryError, SchemaResolutionError):
-        raise
-    except RecursionError as error:
-        raise ValueError(f"the block at byte {stream.start} nests too deep") from error
-    except Exception as error:  # EOFError, IndexError, KeyError, OverflowError: whatever wrong bytes run into
-        raise ValueError(f"the block at byte {stream.start}: {type(error).__name__}: {error}") from error
+    writer = _array_of(container.schema)
+    reader = None if reader_schema is None else _array_of(read_schema(reader_schema))
+    read = _implementation(container.schema).schemaless_reader
+    for frame, payload in payloads:
+        if not frame.records:
+            continue
+        encoded = io.BytesIO(b"".join((encode_long(frame.records), payload, b"\0")))
+        try:
+            records: list[Any] = read(encoded, writer, reader)
+        except (OSError, MemoryError, SchemaResolutionError):
+            raise
+        except RecursionError as error:
+            raise ValueError(f"the block at byte {frame.start} nests too deep") from error
+        except Exception as error:  # EOFError, IndexError, KeyError, OverflowError: whatever wrong bytes run into
+            raise ValueError(f"the block at byte {frame.start}: {type(error).__name__}: {error}") from error
+        if len(records) != frame.records or encoded.read(1):
+            raise ValueError(f"the block at byte {frame.start} has other records than the {frame.records} it claims")
+        yield records
+
+
+def _array_of(schema: Schema) -> dict[str, Any]:
+    # the hints tell fastavro that the schema is parsed, which it would do again for every block
+    hints = {"__fastavro_parsed": True, "__named_schemas": dict(schema.named)}
+    return {"type": "array", "items": schema.parsed} | hints
 
 
 def _implementation(schema: Schema) -> Any:
@@ -52,30 +62,6 @@ def _implementation(schema: Schema) -> Any:
     from fastavro import _read_py  # its compiled twin overflows the C stack where the data nests deep
 
     return _read_py
-
-
-class _Blocks:
-    """A file, as far as fastavro's block reader looks: an uncompressed container, one block in memory at a time."""
-
-    def __init__(self, header: bytes, payloads: Iterable[tuple[Frame, bytes]]) -> None:
-        self._payloads = iter(payloads)
-        self._current = io.BytesIO(header)
-        self.start = 0
-
-    def read(self, size: int) -> bytes:
-        data = self._current.read(size)
-        if data or not size:
-            return data
-        frame, payload = next(self._payloads, (None, b""))
-        if frame is None:
-            return b""
-        self.start = frame.start
-        head = encode_long(frame.records) + encode_long(len(payload))
-        self._current = io.BytesIO(b"".join((head, payload, bytes(SYNC_SIZE))))
-        return self._current.read(size)
-
-    def tell(self) -> int:
-        return self.start
 
 
 class AvroRecords(Sequence[Any]):
