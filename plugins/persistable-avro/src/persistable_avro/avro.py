@@ -36,7 +36,7 @@ from persistable_avro.schema import Schema, read_schema
 
 __all__ = ["AvroFileIO"]
 
-_CHUNK = 128  # records that are checked and held at a time
+_CHUNK = 256  # records that are checked and held at a time
 _SAMPLE = 1024  # records that a schema is first inferred from
 _CODECS = ("null", "deflate", "snappy", "zstandard")
 _SYNC_INTERVAL = 16000  # fastavro's
@@ -179,6 +179,7 @@ class AvroFileIO(FileIO[Any]):
                 sync_interval=self.sync_interval if schema.minimum else 0,  # records of no bytes: a block for each
                 metadata={CHECK_KEY: "0" * CHECK_WIDTH},
                 codec_compression_level=self.compression_level,
+                strict=True,  # refuses the keys that are no fields: the bulk check counts on it
                 disable_tuple_notation=True,
             )
         except (FidelityError, OSError, MemoryError, ImportError):

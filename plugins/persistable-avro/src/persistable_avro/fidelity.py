@@ -90,7 +90,7 @@ class Fidelity:
             return None
         encoded = io.BytesIO()
         try:
-            fastavro.schemaless_writer(encoded, self._exact, list(records), disable_tuple_notation=True)
+            fastavro.schemaless_writer(encoded, self._exact, list(records), strict=True, disable_tuple_notation=True)
             encoded.seek(0)
             decoded: Any = fastavro.schemaless_reader(encoded, self._exact, None)
         except Exception as error:  # noqa: BLE001 - whatever fastavro raises, the culprit is looked for one by one
@@ -234,8 +234,8 @@ class _Record(Check):
         count = len(values)
         if not count:
             return True  # where a recursive type ends
-        if countOf(map(type, values), dict) != count or countOf(map(len, values), len(self.fields)) != count:
-            return False
+        if countOf(map(type, values), dict) != count:
+            return False  # a key too many is left to fastavro, which is strict
         try:
             for get, accepted in self._plain:
                 if countOf(map(type, map(get, values)), accepted) != count:

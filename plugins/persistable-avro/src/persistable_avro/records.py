@@ -29,6 +29,7 @@ def decode(
     Raises:
         ValueError: a block is not what its schema says, or has bytes left over.
         SchemaResolutionError: the reader schema does not fit the writer's.
+
     """
     writer = _array_of(container.schema)
     reader = None if reader_schema is None else _array_of(read_schema(reader_schema))
