@@ -98,8 +98,9 @@ class Folder:
         if _HAS_DIR_FD:
             try:
                 self._descriptor = os.open(self.path, _FOLDER)
-            except NotADirectoryError:
-                if os.path.islink(self.path):
+            except OSError as error:
+                error.filename = self.path
+                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
                     raise _link(self.path) from None
                 raise
             try:
