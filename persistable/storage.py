@@ -107,9 +107,8 @@ class Folder:
             if isinstance(error, OSError):
                 error.filename = self.path if descriptors else root
             self.close()
-            if isinstance(error, OSError):
-                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
-                    raise _link(self.path) from None
+            if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
+                raise _link(self.path) from None
             raise
         self.evidence = [(root, statuses[0]), (self.path, statuses[1])]
 
@@ -337,11 +336,11 @@ class LocalStorage(Storage):
                 with contextlib.suppress(OSError):
                     remove(f"{os.path.dirname(staged)}/{name}")
 
-    def beside(self, staged: str) -> list[str]:
+    def beside(self, staged: str) -> tuple[str, ...]:
         """Return the names of a staged payload and of what stands beside it under names that start with its own."""
         folder, stem = os.path.split(staged)
         stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
-        return sorted(name for name in os.listdir(folder) if name.startswith(stem))
+        return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
 
 
 def _unwritable(error: OSError, path: str) -> OSError:
