@@ -26,7 +26,7 @@ HOSTILE = [
     "points", "Points", "POINTS", "pointS", "poInts",
     unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é"), "ﬁ", "fi", "Ⅳ", "IV", "iv",
     "😀", "👨‍👩‍👧", "点", "点点", "مرحبا", "\u202egnp", "\u200b", "\u200b\u200b", "a\u0300", "ß", "ss", "İ", "\u0131",
-    "i",     "x" * 80, "x" * 81, "x" * 300, "x" * 299 + "y", "é" * 300, "😀" * 300, "." * 300, "../" * 100,
+    "i", "x" * 80, "x" * 81, "x" * 300, "x" * 299 + "y", "é" * 300, "😀" * 300, "." * 300, "../" * 100,
 ]  # fmt: skip
 
 
