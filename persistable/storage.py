@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from persistable import lock
@@ -351,11 +351,11 @@ class LocalStorage(Storage):
                 with contextlib.suppress(OSError):
                     remove(f"{os.path.dirname(staged)}/{name}")
 
-    def beside(self, staged: str) -> Sequence[str]:
+    def beside(self, staged: str) -> tuple[str, ...]:
         """Return the names of a staged payload and of what stands beside it under names that start with its own."""
         folder, stem = os.path.split(staged)
         stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
-        return sorted(name for name in os.listdir(folder) if name.startswith(stem))
+        return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
 
 
 def _unwritable(error: OSError, path: str) -> OSError:

@@ -245,7 +245,7 @@ def test_short_writes(durability: str, tmp_path) -> None:
 
 @pytest.mark.parametrize("durability", ["full", "fast"])
 def test_order_of_a_commit(durability: str, tmp_path) -> None:
-    """Payload and lineage are flushed and in place before the record is moved over the old one, and last goes the old."""
+    """Payload and lineage are flushed and in place before the record replaces the old one, and last goes the old."""
     made = prepared(tmp_path, OLD, upstream=True, durability=durability)
     (tmp_path / "blob" / f"{made.key}.lineage.json").unlink()
     faults = Faults(0)
@@ -495,13 +495,12 @@ def test_superseded_payload_goes(tmp_path) -> None:
     """After an overwrite only the new payload is there, and who has opened or mapped the old one keeps it."""
     old_path = stored(fast(tmp_path), OLD).persist_filepath
     content = old_path.read_bytes()
-    with open(old_path, "rb") as opened, open(old_path, "rb") as other:
-        with mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            new_path = stored(fast(tmp_path), NEW).persist_filepath
-            assert not old_path.exists()
-            assert new_path != old_path
-            assert opened.read() == content
-            assert mapped[:] == content
+    with open(old_path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        new_path = stored(fast(tmp_path), NEW).persist_filepath
+        assert not old_path.exists()
+        assert new_path != old_path
+        assert opened.read() == content
+        assert mapped[:] == content
     assert len([path for path in artifact_files(tmp_path) if path.endswith(".pickle")]) == 1
 
 

@@ -1,16 +1,11 @@
 """What ``import persistable`` loads, and what it offers."""
 
-import importlib
 import json
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-import persistable
 
 HEAVY = [
     "numpy",

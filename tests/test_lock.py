@@ -205,7 +205,7 @@ def test_lock_timeout(kind: str, tmp_path) -> None:
         until(lambda: runs(tmp_path) == 1)
         made = blob(fast(tmp_path / "data", lock_timeout=0.1))
         started = time.monotonic()
-        with pytest.raises(LockTimeoutError, match="waited 0.1 s") as caught:
+        with pytest.raises(LockTimeoutError, match=r"waited 0\.1 s") as caught:
             made.load_generate(value=1)
         assert 0.1 <= time.monotonic() - started < 2
         assert isinstance(caught.value, TimeoutError)

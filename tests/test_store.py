@@ -99,7 +99,7 @@ def test_locations(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("location", ["", "a\0b", Path("s3://bucket/x")], ids=repr)
 def test_bad_locations(location: Any) -> None:
     """What cannot be a place is a ValueError at construction; a URL that became a path is told so."""
-    with pytest.raises(ValueError, match="URL|not a path"):
+    with pytest.raises(ValueError, match=r"URL|not a path"):
         ArtifactStore(location)
 
 

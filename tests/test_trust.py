@@ -87,7 +87,7 @@ def test_writable_by_others(bit: int, what: str, open_folder) -> None:
         path = parts(made)[what]
         before = stat.S_IMODE(path.stat().st_mode)
         path.chmod(before | bit)
-        with mock.patch.object(trust, "_group_is_trusted", lambda gid, users: False):
+        with mock.patch.object(trust, "_group_is_trusted", return_value=False):
             error = refused(fast(open_folder / "data"))
         assert error.path == str(path)
         assert "writable" in error.reason
@@ -127,16 +127,21 @@ def test_groups() -> None:
     ann, both = frozenset({1000}), frozenset({1000, 1001})
     trust._group_is_trusted.cache_clear()
     try:
-        with mock.patch("pwd.getpwnam", by_name), mock.patch("pwd.getpwuid", by_id), mock.patch("grp.getgrgid", group):
-            with mock.patch("pwd.getpwall", lambda: [by_name(name) for name in users]):
-                assert trust._group_is_trusted(1000, ann)
-                assert not trust._group_is_trusted(1001, ann)  # bob is in it, by his primary group
-                assert trust._group_is_trusted(1001, both)
-                assert not trust._group_is_trusted(100, ann)
-                assert not trust._group_is_trusted(200, ann)
-                assert trust._group_is_trusted(200, both)
-                assert not trust._group_is_trusted(7, ann)  # nobody is in it that is known
-                assert not trust._group_is_trusted(999, ann)
+        everybody = [by_name(name) for name in users]
+        with (
+            mock.patch("pwd.getpwnam", by_name),
+            mock.patch("pwd.getpwuid", by_id),
+            mock.patch("pwd.getpwall", return_value=everybody),
+            mock.patch("grp.getgrgid", group),
+        ):
+            assert trust._group_is_trusted(1000, ann)
+            assert not trust._group_is_trusted(1001, ann)  # bob is in it, by his primary group
+            assert trust._group_is_trusted(1001, both)
+            assert not trust._group_is_trusted(100, ann)
+            assert not trust._group_is_trusted(200, ann)
+            assert trust._group_is_trusted(200, both)
+            assert not trust._group_is_trusted(7, ann)  # nobody is in it that is known
+            assert not trust._group_is_trusted(999, ann)
     finally:
         trust._group_is_trusted.cache_clear()
 

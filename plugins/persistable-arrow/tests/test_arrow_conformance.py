@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO, hooks
 
 from persistable.testing import FormatTests, PluginTests
+from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO, hooks
 
 PARQUET, CSV, FEATHER = hooks.persistable_formats()
 
