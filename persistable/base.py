@@ -123,7 +123,6 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 if declared in parameters and len(arguments) == len(parameters):
                     declared = arguments[parameters.index(declared)]
                 cls._declared_payload, cls._payload_type = declared, _concrete(declared)
-        cls._adopt_payload_io()
 
     @classmethod
     def _adopt_payload_io(cls) -> None:
@@ -152,7 +151,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             payload_name = getattr(type(self), "payload_name", None)
         self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
         self._folder = slug(self.payload_name)
-        if type(self).payload_io is not Persistable.payload_io:  # set on the class after it was made
+        if type(self).payload_io is not Persistable.payload_io:  # set on the class, or on a mixin
             self._adopt_payload_io()
         self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
         self._used: FileIO[Any] | None = None

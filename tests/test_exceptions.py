@@ -190,6 +190,7 @@ def test_messages_name_value_place_and_repair(error: PersistableError, told: tup
 @pytest.mark.parametrize("error", [error for error, _ in EXAMPLES], ids=lambda error: type(error).__name__)
 def test_errors_travel_whole(error: PersistableError, way: str) -> None:
     """Class, message, attributes and notes survive pickling by every protocol, and copying."""
+    builtin = {name: getattr(error, name, None) for name in ("errno", "strerror", "filename", "msg")}
     error = copy.copy(error)
     error.add_note("seen by a worker")
     protocols = range(pickle.HIGHEST_PROTOCOL + 1) if way == "pickle" else range(1)
@@ -198,8 +199,7 @@ def test_errors_travel_whole(error: PersistableError, way: str) -> None:
         assert type(back) is type(error)
         assert (str(back), back.args, vars(back)) == (str(error), error.args, vars(error))
         assert back.__notes__ == ["seen by a worker"]
-        for name in ("errno", "strerror", "filename", "msg"):
-            assert getattr(back, name, None) == getattr(error, name, None)
+        assert {name: getattr(back, name, None) for name in builtin} == builtin
     assert "seen by a worker" in error.__notes__
 
 

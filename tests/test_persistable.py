@@ -1253,6 +1253,31 @@ def test_one_shot_payload_that_failed_is_never_persisted_in_part(
     assert p.payload == [0, 1, 2]
 
 
+def test_iterator_whose_save_failed_is_never_persisted_in_part(data_dir: Path) -> None:
+    """Nor is any other iterator, whose state cannot be seen, when the FileIO fails after reading a part of it."""
+
+    class FullFileIO(LinesFileIO):
+        full = True
+
+        def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> None:
+            if self.full:
+                next(payload)
+                raise OSError(errno.ENOSPC, "no space left")
+            super()._save(payload, filepath)
+
+    class MappedP(StreamP):
+        def _generate_payload(self, **untracked: Any) -> Any:
+            return map(int, "012")
+
+    p = MappedP(data_dir, Params(), payload_io=FullFileIO())
+    with pytest.raises(OSError, match="no space left"):
+        p.load_generate()
+    p.payload_io.full = False
+    with pytest.raises(NoPayloadError):
+        p.persist()
+    assert p.payload == [0, 1, 2]
+
+
 def test_generator_that_was_read_is_not_persisted(data_dir: Path) -> None:
     """A generator that the user has begun to read, or read up, is refused by persist()."""
     for read in (next, list):
