@@ -174,7 +174,7 @@ def test_newer_schema_with_another_algorithm() -> None:
     raw = rendered().replace(b'"record_schema": 1', b'"record_schema": 17')
     raw = raw.replace(b'"check": "xxh3_128:', b'"check": "blake9:')
     with pytest.raises(UnknownSchema) as caught:
-        Record.parse(raw, KEY).document
+        assert Record.parse(raw, KEY).document
     assert caught.value.found == 17
 
 
@@ -271,7 +271,7 @@ def test_hostile_paths(path: str) -> None:
 def test_not_a_record(raw: bytes) -> None:
     """JSON of another shape is damage even if its check holds: nothing of it reaches a type that it does not have."""
     with pytest.raises(Damage):
-        Record.parse(raw, KEY).document
+        assert Record.parse(raw, KEY).document
 
 
 def test_deep_json_is_damage() -> None:
@@ -279,4 +279,4 @@ def test_deep_json_is_damage() -> None:
     body = b'{\n  "record_schema": 1,\n  "key": ' + b"[" * 100_000 + b"]" * 100_000 + b",\n  "
     raw = body + f'"check": "xxh3_128:{xxhash.xxh3_128_hexdigest(body)}"\n}}\n'.encode()
     with pytest.raises(Damage):
-        Record.parse(raw, KEY).document
+        assert Record.parse(raw, KEY).document
