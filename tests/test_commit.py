@@ -22,6 +22,7 @@ from specimens import (
     ROOT,
     artifact_files,
     blob,
+    environment,
     fast,
     files,
     in_child,
@@ -616,10 +617,9 @@ def test_termination(handling: str, number: int, status: int, old: Any, tmp_path
     if old is not None:
         stored(fast(tmp_path), old)
     before = artifact_files(tmp_path)
-    path = [os.path.dirname(os.path.dirname(persistable.__file__)), os.path.dirname(__file__)]
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", SCRIPT, str(tmp_path), handling],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

@@ -13,7 +13,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from specimens import NOBODY, ROOT, BlobP, artifact_files, blob, fast, in_child, loaded, stored, unprivileged
+from specimens import (
+    NOBODY,
+    ROOT,
+    BlobP,
+    artifact_files,
+    blob,
+    environment,
+    fast,
+    in_child,
+    loaded,
+    stored,
+    unprivileged,
+)
 
 from persistable import ArtifactStore, trust
 from persistable.exceptions import TrustWarning, UntrustedArtifactError
@@ -349,9 +361,4 @@ def test_no_import_of_pwd_for_own_files(tmp_path) -> None:
         "import sys; from specimens import loaded; loaded(sys.argv[1]); "
         "assert 'grp' not in sys.modules, 'grp was imported'"
     )
-    path = [str(Path(trust.__file__).parent.parent), str(Path(__file__).parent)]
-    subprocess.run(
-        [sys.executable, "-P", "-c", script, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
-        check=True,
-    )
+    subprocess.run([sys.executable, "-P", "-c", script, str(tmp_path)], env=environment(), check=True)
