@@ -246,6 +246,14 @@ def test_judged_before_the_format_is_imported(tmp_path) -> None:
         refused(fast(tmp_path))
 
 
+def test_judged_before_the_payload(tmp_path) -> None:
+    """A record that is not trusted is refused as such, whatever the payload that it names is like."""
+    made = stored(fast(tmp_path), OLD)
+    parts(made)["record"].chmod(0o666)
+    parts(made)["payload"].unlink()
+    refused(fast(tmp_path))
+
+
 @pytest.mark.parametrize("what", ["record", "payload"])
 def test_judged_on_what_is_open(what: str, tmp_path) -> None:
     """A file that is exchanged right after it was opened is judged and read as it was opened."""
