@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import persistable
 from persistable import ArtifactStore, Persistable, PersistableParams
 
 NOBODY = 65534
@@ -155,6 +156,13 @@ def in_child(work: Callable[[], Any], *, uid: int | None = None) -> Any:
 def unprivileged(work: Callable[[], Any]) -> Any:
     """Run work as somebody whom permissions bind: in a child of root's, or right here."""
     return in_child(work, uid=NOBODY)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a new interpreter that imports what this one does."""
+    path = [os.path.dirname(os.path.dirname(persistable.__file__)), os.path.dirname(__file__)]
+    given = os.environ.get("PYTHONPATH")
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path + ([given] if given else []))}
 
 
 def kill(process: int) -> None:

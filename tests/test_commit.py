@@ -22,6 +22,7 @@ from specimens import (
     ROOT,
     artifact_files,
     blob,
+    environment,
     fast,
     files,
     in_child,
@@ -456,6 +457,22 @@ def test_folder_payload(tmp_path) -> None:
     assert made.store.sweep(grace=0).names == ()
 
 
+def test_superseded_folder_goes_in_one_step(tmp_path) -> None:
+    """When the files of a superseded folder payload are deleted, none of them is under its old path any more."""
+    io = FolderFileIO()
+    old = stored(fast(tmp_path), OLD, payload_io=io).persist_filepath
+    real, seen = shutil.rmtree, []
+
+    def rmtree(path: str, **options: Any) -> None:
+        seen.append((old.exists(), os.path.isdir(path)))
+        real(path, **options)
+
+    with mock.patch.object(shutil, "rmtree", rmtree):
+        stored(fast(tmp_path), NEW, payload_io=io)
+    assert seen == [(False, True)]
+    assert temps(tmp_path) == []
+
+
 @pytest.mark.parametrize("returned", [None, {}, {"rows": 3}, 5, "path", Path("x"), [1], True], ids=repr)
 def test_only_load_and_save(returned: Any, tmp_path) -> None:
     """A FileIO that has only _load and _save works by injection, whatever its _save returns."""
@@ -616,10 +633,9 @@ def test_termination(handling: str, number: int, status: int, old: Any, tmp_path
     if old is not None:
         stored(fast(tmp_path), old)
     before = artifact_files(tmp_path)
-    path = [os.path.dirname(os.path.dirname(persistable.__file__)), os.path.dirname(__file__)]
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", SCRIPT, str(tmp_path), handling],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

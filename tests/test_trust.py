@@ -13,7 +13,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from specimens import NOBODY, ROOT, BlobP, artifact_files, blob, fast, in_child, loaded, stored, unprivileged
+from specimens import (
+    NOBODY,
+    ROOT,
+    BlobP,
+    artifact_files,
+    blob,
+    environment,
+    fast,
+    in_child,
+    loaded,
+    stored,
+    unprivileged,
+)
 
 from persistable import ArtifactStore, trust
 from persistable.exceptions import TrustWarning, UntrustedArtifactError
@@ -234,6 +246,14 @@ def test_judged_before_the_format_is_imported(tmp_path) -> None:
         refused(fast(tmp_path))
 
 
+def test_judged_before_the_payload(tmp_path) -> None:
+    """A record that is not trusted is refused as such, whatever the payload that it names is like."""
+    made = stored(fast(tmp_path), OLD)
+    parts(made)["record"].chmod(0o666)
+    parts(made)["payload"].unlink()
+    refused(fast(tmp_path))
+
+
 @pytest.mark.parametrize("what", ["record", "payload"])
 def test_judged_on_what_is_open(what: str, tmp_path) -> None:
     """A file that is exchanged right after it was opened is judged and read as it was opened."""
@@ -349,9 +369,4 @@ def test_no_import_of_pwd_for_own_files(tmp_path) -> None:
         "import sys; from specimens import loaded; loaded(sys.argv[1]); "
         "assert 'grp' not in sys.modules, 'grp was imported'"
     )
-    path = [str(Path(trust.__file__).parent.parent), str(Path(__file__).parent)]
-    subprocess.run(
-        [sys.executable, "-P", "-c", script, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
-        check=True,
-    )
+    subprocess.run([sys.executable, "-P", "-c", script, str(tmp_path)], env=environment(), check=True)
