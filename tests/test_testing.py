@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import decimal
 import enum
+import importlib
 import json
 import mmap
 import os
@@ -548,6 +549,18 @@ def test_encoders_without_golden_digests_are_noticed(good: Site) -> None:
     """An encoder that pins nothing may change keys without anybody noticing."""
     tests = type("Tests", (GoodPlugin,), {"golden_params": lambda self: []})()
     assert failures(tests, "encoders_keep_their_golden_digests")
+
+
+def test_an_encoder_that_is_there_to_refuse_is_golden_too(good: Site) -> None:
+    """None pins a refusal, and an encoder that takes such params by now is noticed."""
+
+    def link() -> object:
+        return importlib.import_module("good_types").Link()
+
+    tests = type("Tests", (GoodPlugin,), {"golden_params": lambda self: [(link(), None)]})()
+    assert failures(tests, "encoders_keep_their_golden_digests")
+    good.module("good_types", GOOD_TYPES.replace("return", "raise TypeError"))
+    assert not failures(tests, "encoders_keep_their_golden_digests")
 
 
 def test_an_entry_point_that_names_another_module_is_noticed(good: Site) -> None:
