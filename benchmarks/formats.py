@@ -137,7 +137,11 @@ def avro(store: ArtifactStore, size: float) -> None:
     schema = {
         "type": "record",
         "name": "flight",
-        "fields": [{"name": "n", "type": "long"}, {"name": "x", "type": "double"}, {"name": "s", "type": ["null", "string"]}],
+        "fields": [
+            {"name": "n", "type": "long"},
+            {"name": "x", "type": "double"},
+            {"name": "s", "type": ["null", "string"]},
+        ],
     }
     records = [{"n": n, "x": n / 7, "s": None if n % 5 == 0 else f"name {n}"} for n in range(int(1e5 * size))]
 

@@ -1,4 +1,4 @@
-"""Compare contestants in one run: interleaved rounds, an A/A control of the floor against itself, medians and spread."""
+"""Compare contestants in one run: interleaved rounds, an A/A control of the floor, medians and spread."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def markdown(title: str, rows: list[Row]) -> str:
     """Return a table of the rows."""
     lines = [f"### {title}", "", "| contestant | median | quartiles | ratio |", "|---|---|---|---|"]
     lines += [
-        f"| {row.name} | {_readable(row.median)} | {_readable(row.lower)} – {_readable(row.upper)} | {row.ratio:.2f} |"
+        f"| {row.name} | {_readable(row.median)} | {_readable(row.lower)} to {_readable(row.upper)} | {row.ratio:.2f} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import time
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from logging import INFO, Logger
-from pathlib import Path
 from types import GeneratorType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
@@ -27,7 +27,6 @@ from persistable.exceptions import (
 )
 from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
-from persistable.logging import payload_logger
 from persistable.naming import slug
 from persistable.params import PersistableParams, Snapshot, snapshot, untracked
 from persistable.provenance import Origin, environment, payload_versions, timestamp
@@ -37,10 +36,13 @@ from persistable.store import ArtifactStore
 
 if TYPE_CHECKING:
     import os
+    from logging import Logger
+    from pathlib import Path
 
 __all__ = ["ParamsT", "Persistable"]
 
 ParamsT = TypeVar("ParamsT", bound=PersistableParams)
+globals().update(PayloadTypeT=PayloadT, PersistableParamsT=ParamsT)  # the names that 1.x code imports
 
 
 class _NoPayload:
@@ -51,6 +53,7 @@ class _NoPayload:
 
 
 _NO_PAYLOAD: Final = _NoPayload()
+_INFO: Final = 20  # logging.INFO; logging is imported on first use
 
 _generating: ContextVar[frozenset[tuple[str, str]]] = ContextVar("persistable_generating", default=frozenset())
 
@@ -120,7 +123,6 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 if declared in parameters and len(arguments) == len(parameters):
                     declared = arguments[parameters.index(declared)]
                 cls._declared_payload, cls._payload_type = declared, _concrete(declared)
-        cls._adopt_payload_io()
 
     @classmethod
     def _adopt_payload_io(cls) -> None:
@@ -149,7 +151,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             payload_name = getattr(type(self), "payload_name", None)
         self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
         self._folder = slug(self.payload_name)
-        if type(self).payload_io is not Persistable.payload_io:  # set on the class after it was made
+        if type(self).payload_io is not Persistable.payload_io:  # set on the class, or on a mixin
             self._adopt_payload_io()
         self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
         self._used: FileIO[Any] | None = None
@@ -276,12 +278,16 @@ class Persistable(Generic[PayloadT, ParamsT]):
         found = self.store.find(self._address)
         if found is None:
             raise self._missing()
+        from pathlib import Path
+
         return Path(self.store.storage.local_path(f"{self._folder}/{found.main_path}"))
 
     @property
     def logger(self) -> Logger:
         """Where this payload reports: the logger that was given, else a child of ``persistable``."""
         if self._logger is None:
+            from persistable.logging import payload_logger
+
             self._logger = payload_logger(self._folder, verbose=self.verbose)
         return self._logger
 
@@ -340,10 +346,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._check_recursion()
         with self.store.generating(self._address, self.logger):
             outcome = self._look()
+            while isinstance(outcome, Damaged) and not self.store.quarantine(self._address, outcome):
+                outcome = self._look()  # it was replaced meanwhile
             if isinstance(outcome, Loaded):
                 return outcome
             self.store.registry.notify("missed", self.payload_name, self.key)
-            if isinstance(outcome, Damaged) and self.store.quarantine(self._address, outcome):
+            if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
                 self.store.registry.notify("quarantined", self.payload_name, self.key, **reason)
                 message = (
@@ -479,7 +487,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self.logger.warning(message, exc_info=error)
         payload = self._unread(loaded.payload)
         self._payload, self._record, self._used = payload, loaded.record, loaded.file_io
-        if self.logger.isEnabledFor(INFO):
+        if self.logger.isEnabledFor(_INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
         self.store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
 
@@ -554,8 +562,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         except BaseException as error:
             if isinstance(error, FormatError):
                 self.store.reject(self._address, payload, error)
-            if once:  # what is left of it is not the payload
+            if once:  # what is left of it must not be persisted as if it were all
                 self._payload = _NO_PAYLOAD
+                error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self._record, self._used = committed.record, committed.file_io
         self._payload = self._unread(committed.payload) if once else committed.payload
@@ -682,9 +691,10 @@ def _by_role(
             )
         nodes = list(dependencies)
         names = [getattr(node, "payload_name", "") for node in nodes]
+        bearers, numbers = Counter(names), defaultdict[str, Iterator[int]](itertools.count)
         pairs = [
-            (name if names.count(name) == 1 else f"{name}[{names[:index].count(name)}]", node)
-            for index, (name, node) in enumerate(zip(names, nodes, strict=True))
+            (name if bearers[name] == 1 else f"{name}[{next(numbers[name])}]", node)
+            for name, node in zip(names, nodes, strict=True)
         ]
         if len(dict(pairs)) < len(pairs):
             raise ValueError(f"two dependencies have the role {max(names, key=names.count)!r}: give a mapping of roles")

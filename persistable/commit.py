@@ -8,8 +8,8 @@ fails before that step leaves the old artifact as it was and nothing of the new 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
 from persistable.reading import parse, read
 from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
-from persistable.storage import LocalStorage, remove
+from persistable.storage import READING, LocalStorage, remove
 
 if TYPE_CHECKING:
     from persistable.registry import Choice
@@ -82,9 +82,9 @@ def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record 
     path = storage.local_path(address.record)
     try:
         record = parse(storage.get(address.record), address, path)
+        origin.check(record, address, path)
     except (FileNotFoundError, Damage):
         return None
-    origin.check(record, address, path)
     return record
 
 
@@ -124,10 +124,12 @@ def _write(
         file_io = choice.file_io()
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
-        path = storage.stage(address.folder, suffix, is_directory=file_io.is_directory)
-        staged.append(path)
+        path = storage.staged_path(address.folder, suffix)
+        staged.append(path)  # before anything is there: an interrupt may arrive at any moment
         try:
-            metadata = file_io.save(payload, path) or {}
+            if file_io.is_directory:
+                os.mkdir(path, storage.folder_mode)
+            metadata = file_io.save(payload, path)
         except FidelityError as error:
             storage.unstage(path)
             if not choice.by_type:
@@ -135,13 +137,18 @@ def _write(
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
             continue
         files = _sealed(storage, path, choice.format, file_io)
+        if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
+            beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
+            if beside:
+                reason = f"it wrote {', '.join(beside)} beside the path it was given: set is_directory to write several"
+                raise _unsaved(path, reason, choice.format, file_io)
         entry = PayloadEntry(
             format=choice.format,
             format_version=file_io.format_version,
             distribution=choice.distribution,
             type=f"{type(payload).__module__}.{type(payload).__qualname__}",
             chosen="; ".join([choice.reason, *declined]),
-            metadata=dict(metadata),
+            metadata=dict(metadata) if isinstance(metadata, Mapping) else {},  # a 1.x _save may return anything
             files=files,
         )
         return _Written(choice.format, file_io, path, suffix, entry)
@@ -158,10 +165,17 @@ def _sealed(
     if not file_io.is_directory:
         return [PayloadFile("", *_sealed_file(storage, path, format, file_io))]
     found: list[PayloadFile] = []
-    for current, folders, names in os.walk(path):
+    if not os.path.isdir(path) or os.path.islink(path):
+        raise _unsaved(path, "it took away the folder it was given", format, file_io)
+    for current, folders, names in os.walk(path, onerror=_raise):
         folders.sort()
-        for name in sorted(names):
+        loose = os.lstat(current).st_mode & 0o022 & ~storage.folder_mode
+        if loose:  # as below
+            os.chmod(current, stat.S_IMODE(os.lstat(current).st_mode) & ~loose)
+        for name in sorted([*names, *(folder for folder in folders if os.path.islink(f"{current}/{folder}"))]):
             file = f"{current}/{name}"
+            if "\\" in name:
+                raise _unsaved(file, "it gave a file a name with a backslash", format, file_io)
             found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, format, file_io)))
         storage.flush_folder(current)
     if not found:
@@ -176,9 +190,13 @@ def _sealed_file(
     file_io: FileIO[Any],
 ) -> tuple[int, str]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, READING)
     except FileNotFoundError:
         raise _unsaved(path, "it wrote no file at the path it was given", format, file_io) from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _unsaved(path, "it made a symbolic link", format, file_io) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -201,6 +219,10 @@ def _sealed_file(
         return status.st_size, digest
     finally:
         os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveError:
@@ -243,10 +265,9 @@ def _publish(storage: LocalStorage, address: Address, draft: Draft, written: _Wr
         storage.put(address.record, raw)
     except BaseException:
         # the error may have come after the record was in place: then the artifact is committed, and stays
-        if not _names(storage, address, main):
-            for name in published:
-                with contextlib.suppress(OSError):
-                    storage.delete(name)
+        for name in _unnamed(storage, address, published):
+            with contextlib.suppress(OSError):
+                storage.delete(name)
         raise
     if old is not None and storage.capabilities.open_files_survive_deletion:
         with contextlib.suppress(OSError):  # what cannot be deleted now is swept later
@@ -262,11 +283,16 @@ def _holds(storage: LocalStorage, name: str, content: bytes) -> bool:
         return False
 
 
-def _names(storage: LocalStorage, address: Address, main: str) -> bool:
+def _unnamed(storage: LocalStorage, address: Address, published: list[str]) -> list[str]:
+    """Return those of a payload and its lineage that the record of their key certainly does not need."""
     try:
-        return Record.parse(storage.get(address.record), address.key).main_path == main
-    except Exception:  # noqa: BLE001 - whatever it is, it is not our record
-        return False
+        record = Record.parse(storage.get(address.record), address.key)
+    except (FileNotFoundError, Damage):
+        return published
+    except Exception:  # noqa: BLE001 - no descriptor, a failing disk: a sweep will know
+        return []
+    # somebody else's record needs the lineage, which is the same for every commit of the key
+    return [] if f"{address.folder}/{record.main_path}" == published[0] else published[:1]
 
 
 class _Terminated(BaseException):
@@ -279,20 +305,29 @@ def _terminated_cleanly() -> Iterator[None]:
 
     A handler that the application has installed is left alone: its exception unwinds the commit like any other.
     """
+    import signal
+
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    received = False
+    received, unwinding = False, True
 
     def handle(*_: object) -> None:
         nonlocal received
         received = True
-        raise _Terminated
+        if unwinding:
+            raise _Terminated
+        kill()  # left behind by an interrupt at the wrong moment
 
-    signal.signal(signal.SIGTERM, handle)
+    def kill() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     try:
+        signal.signal(signal.SIGTERM, handle)
         yield
     finally:
+        unwinding = False
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if received:
-            os.kill(os.getpid(), signal.SIGTERM)
+            kill()

@@ -7,7 +7,6 @@ unknown hook, an interrupt half-way) can reach another.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -224,6 +223,8 @@ def _check_hooks(manager: PluginManager, hooks: object) -> None:
     for caller in callers:
         if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
             known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
+            import difflib
+
             near = difflib.get_close_matches(caller.name, known, n=1)
             meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise ValueError(f"it implements a hook {caller.name!r}, which does not exist; {meant}")

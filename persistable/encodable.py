@@ -7,7 +7,6 @@ import math
 import sys
 from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from types import MemberDescriptorType
 from typing import Any
 
@@ -44,7 +43,8 @@ class DictEncodable:
         for cls in type(value).__mro__:
             if cls in encoders:
                 return encoders[cls](value)
-        if isinstance(value, Path):
+        pathlib = sys.modules.get("pathlib")
+        if pathlib is not None and isinstance(value, pathlib.Path):
             return str(value)
         if isinstance(value, Enum):
             return value.name

@@ -147,5 +147,5 @@ def _quoted(text: str) -> str:
         raise TypeError(f"the name, version and roles of an identity are str, not {type(text).__qualname__}")
     quoted = quote(text)
     if quoted is None:
-        raise ValueError(f"{text!a} has lone surrogates")
+        raise ValueError(f"payload name, version or role {text!a} has lone surrogates: leave them out")
     return quoted

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
 from persistable.exceptions import ExplainedNotImplementedError, FidelityError, FormatError, SaveError
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -58,6 +58,8 @@ class FileIO(ABC, Generic[PayloadT]):
             OSError: as the file system raised it; any other error of the format is wrapped in a SaveError, which is an
                 OSError too, with the cause chained.
         """
+        from pathlib import Path
+
         path = Path(filepath)
         reason = self.refusal(payload)
         if reason is not None:
@@ -79,6 +81,8 @@ class FileIO(ABC, Generic[PayloadT]):
 
     def load(self, filepath: str | os.PathLike[str], **kwargs: Any) -> PayloadT:
         """Read the payload at ``filepath``. Raises whatever the format's parser raises."""
+        from pathlib import Path
+
         return self._load(filepath=Path(filepath), **kwargs)
 
     def refusal(self, payload: PayloadT) -> str | None:  # noqa: ARG002 - the default accepts everything
@@ -94,6 +98,7 @@ class FileIO(ABC, Generic[PayloadT]):
         raise ExplainedNotImplementedError(f"{type(self).__qualname__}._save")
 
 
+@runtime_checkable
 class BufferLoader(Protocol):
     """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
 
@@ -120,8 +125,9 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
     def _save(self, payload: PayloadT, filepath: Path, **kwargs: Any) -> None:
         import pickle
 
+        options: dict[str, Any] = {"protocol": 5, **kwargs}
         with open(filepath, "wb") as file:
-            pickle.dump(payload, file, **({"protocol": 5} | kwargs))
+            pickle.dump(payload, file, **options)
 
     def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
         import pickle

@@ -16,9 +16,9 @@ import os
 import struct
 import sys
 import time
+import weakref
 from collections.abc import Callable
 
-from persistable.logging import LOGGER
 from persistable.naming import LOCK
 
 __all__ = ["COMMIT", "GENERATE", "Lock", "acquire"]
@@ -40,13 +40,13 @@ try:
 except (ImportError, AttributeError):  # neither Windows nor macOS has them
     _SETLK = None
 
-_held: set[Lock] = set()
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
 class Lock:
     """A lock that is held until ``release``; also a context manager."""
 
-    __slots__ = ("_close",)
+    __slots__ = ("__weakref__", "_close")
 
     def __init__(self, close: Callable[[bool], None] | None) -> None:
         self._close = close
@@ -60,10 +60,13 @@ class Lock:
 
     def release(self, *, forked: bool = False) -> None:
         """Let the next one in; a forked child only drops its copy."""
-        close, self._close = self._close, None
-        _held.discard(self)
-        if close is not None:
-            close(forked)
+        if self._close is not None:
+            self._close(forked)
+            self._close = None
+            _held.discard(self)
+
+    def __del__(self) -> None:
+        self.release()  # an interrupt between taking it and using it must not leave it taken for ever
 
     def __enter__(self) -> Lock:
         return self
@@ -122,7 +125,7 @@ def owner(folder: str, key: str) -> str | None:
         file.seek(_slot(key))
         found, _, who = file.read(_SLOT_SIZE).partition(b" ")
         if found == key.encode():
-            return who.partition(b"\n")[0].decode("utf-8", "replace") or None
+            return who.partition(b"\n")[0].rstrip().decode("utf-8", "replace") or None
     return None
 
 
@@ -131,6 +134,8 @@ def _slot(key: str) -> int:
 
 
 def _unsupported(folder: str, error: OSError) -> Lock:
+    from persistable.logging import LOGGER
+
     LOGGER.warning("%s has no locks (%s): work may be done twice there, never wrongly", folder, error.strerror)
     return Lock(None)
 
@@ -144,34 +149,34 @@ def _by_range(folder: str, key: str, purpose: int, mode: int) -> Callable[[], Lo
 
     def attempt() -> Lock | None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(f"{folder}/{LOCK}", flags, mode)
+        opened = [os.open(f"{folder}/{LOCK}", flags, mode)]
+
+        def close(forked: bool) -> None:
+            # unlocked before it is closed: a child forked at an unlucky moment may share the open file
+            if opened and not forked:
+                with contextlib.suppress(OSError):
+                    fcntl.fcntl(opened[0], setlk, region(fcntl.F_UNLCK))
+            if opened:
+                os.close(opened.pop())
+
+        lock = Lock(close)  # before it is locked: whatever interrupts from here on, it goes with this object
         try:
-            fcntl.fcntl(descriptor, setlk, region(fcntl.F_WRLCK))
-            if os.fstat(descriptor).st_nlink == 0:  # the folder was cleared meanwhile: lock the file that is there now
-                os.close(descriptor)
-                return attempt()
-            if purpose == GENERATE:
+            fcntl.fcntl(opened[0], setlk, region(fcntl.F_WRLCK))
+            gone = os.fstat(opened[0]).st_nlink == 0
+            if purpose == GENERATE and not gone:
                 who = f"{key} {os.getpid()}@{os.uname().nodename}"[: _SLOT_SIZE - 1].encode()
-                os.pwrite(descriptor, who.ljust(_SLOT_SIZE - 1) + b"\n", _slot(key))
+                os.pwrite(opened[0], who.ljust(_SLOT_SIZE - 1) + b"\n", _slot(key))
         except OSError as error:
-            os.close(descriptor)
+            lock.release()
             if error.errno in _CONTENDED:
                 return None
             if error.errno in _UNSUPPORTED:
                 return _unsupported(folder, error)
             raise
-        except BaseException:
-            os.close(descriptor)
-            raise
-
-        def close(forked: bool) -> None:
-            # unlocked before it is closed: a child forked at an unlucky moment may share the open file
-            if not forked:
-                with contextlib.suppress(OSError):
-                    fcntl.fcntl(descriptor, setlk, region(fcntl.F_UNLCK))
-            os.close(descriptor)
-
-        return Lock(close)
+        if gone:  # the folder was cleared meanwhile: lock the file that is there now
+            lock.release()
+            return attempt()
+        return lock
 
     return attempt
 

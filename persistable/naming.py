@@ -17,6 +17,7 @@ STAGED = ".tmp-"
 
 _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
 _UNSAFE = re.compile(r"[^a-z0-9_]")
+_SLUG = re.compile(r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _PAYLOAD = re.compile(r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?")
 # names that Windows keeps for devices, and those that stand beside artifacts
@@ -48,6 +49,11 @@ def slug(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = _UNSAFE.sub("_", plain)[:_LONGEST]
     return plain if plain == name and plain not in _RESERVED else f"{plain}-{digest[:8]}"
+
+
+def is_slug(name: str) -> bool:
+    """Whether a folder of this name may be one of a payload's."""
+    return bool(name) and _SLUG.fullmatch(name) is not None
 
 
 def record_name(key: str) -> str:

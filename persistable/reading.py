@@ -100,12 +100,28 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
         try:
             record = parse(raw, address, f"{folder.path}/{name}")
             origin.check(record, address, f"{folder.path}/{name}")
-            written_by = record.document["payload"].get("distribution")
-            choice = store.registry.for_loading(record.format, injected, written_by)
+            choice = store.registry.for_loading(record.format, injected, record.distribution)
             folder.evidence.append((f"{folder.path}/{name}", status))
-            return _load(store, address, folder, record, choice)
+            try:
+                return _load(store, address, folder, record, choice)
+            except Damage:
+                raise
+            except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
+                if not _is_superseded(folder, name, raw):
+                    raise
+                raise Damage("was superseded while it was read") from None
         except Damage as damage:
             return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
+
+
+def _is_superseded(folder: Folder, name: str, raw: bytes) -> bool:
+    """Whether a record is no longer the one that was read."""
+    try:
+        return folder.read(name)[0] != raw
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def parse(raw: bytes, address: Address, path: str) -> Record:
@@ -134,15 +150,18 @@ def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record
     if not single:
         _check_folder(store, address, folder, record, choice)
         file_io = choice.file_io()
-        return Loaded(read(file_io, path, record.metadata), record, file_io)
+        payload = read(file_io, path, record.metadata)
+        if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
+            raise Damage("is missing", path)
+        return Loaded(payload, record, file_io)
     file = record.files[0]
-    descriptor, _ = _open(store, address, folder, file, choice)
+    descriptor, status = _open(store, address, folder, file, choice)
     try:
         file_io = choice.file_io()
         verify = store.verify
         load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
         if load_buffer is not None and not file_io.memory_mapped:
-            content = _content(descriptor, file.bytes)
+            content = _content(descriptor, status.st_size)
             if verify == "full":
                 _compare(digest_of(content, _algorithm(file)), file, path)
             try:
@@ -219,16 +238,7 @@ def _open(
 def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> None:
     """Verify a payload of several files: all that are listed, and none besides."""
     judge(store, address, folder, choice)
-    root = f"{folder.path}/{record.main_path}"
-    if not os.path.isdir(root) or os.path.islink(root):
-        raise Damage("is missing", root)
-    listed = {file.path for file in record.files}
-    for current, folders, names in os.walk(root):
-        folder.evidence.append((current, os.lstat(current)))
-        for name in names + [entry for entry in folders if os.path.islink(f"{current}/{entry}")]:
-            path = f"{current}/{name}"
-            if path[len(folder.path) + 1 :] not in listed:
-                raise Damage("is not listed in the record", path)
+    folder.evidence += _walked(folder, record)
     for file in record.files:
         descriptor, _ = _open(store, address, folder, file, choice)
         try:
@@ -239,8 +249,32 @@ def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record
             os.close(descriptor)
 
 
+def _walked(folder: Folder, record: Record) -> list[tuple[str, os.stat_result]]:
+    """Return path and status of every folder of a payload. Raises Damage at a file that its record does not list."""
+    root = f"{folder.path}/{record.main_path}"
+    if not os.path.isdir(root) or os.path.islink(root):
+        raise Damage("is missing", root)
+    listed, walked = {file.path for file in record.files}, []
+    try:
+        for current, folders, names in os.walk(root, onerror=_raise):
+            walked.append((current, os.lstat(current)))
+            for name in names + [entry for entry in folders if os.path.islink(f"{current}/{entry}")]:
+                path = f"{current}/{name}"
+                if path[len(folder.path) + 1 :] not in listed:
+                    raise Damage("is not listed in the record", path)
+    except FileNotFoundError:
+        raise Damage("is missing", root) from None
+    return walked
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def verify_payload(folder: Folder, record: Record) -> None:
     """Compare all files of a payload with its record, whatever their format. Raises Damage."""
+    if len(record.files) > 1 or "/" in record.files[0].path:
+        _walked(folder, record)
     for file in record.files:
         path = f"{folder.path}/{file.path}"
         try:
@@ -289,9 +323,11 @@ def find(store: ArtifactStore, address: Address) -> Record | None:
     except FileNotFoundError:
         return None
     try:
-        return parse(raw, address, path)
+        record = parse(raw, address, path)
+        record.document  # noqa: B018 - judges the whole of it
     except Damage as damage:
         raise Damaged(path, damage.reason, raw).error(address) from None
+    return record
 
 
 def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ people; its identity is the document whose canonical JSON gives the key, so the 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -85,24 +84,36 @@ class Record:
         key: 32 hex characters.
         class_path: import path of the class that generated the payload.
         format: name of the format that reads the payload.
+        distribution: name and version of the distribution that brought the format; None for an injected FileIO.
         metadata: what the format keeps for itself.
         files: the payload's files.
     """
 
-    __slots__ = ("_document", "class_path", "files", "format", "key", "metadata", "raw")
+    __slots__ = ("_document", "class_path", "distribution", "files", "format", "key", "metadata", "raw")
 
     def __init__(self, raw: bytes, head: _Head, files: tuple[PayloadFile, ...]) -> None:
         self.raw, self.files = raw, files
         self.key, self.class_path, payload = head
         self.format: str = payload["format"]
+        self.distribution: str | None = payload.get("distribution")
         self.metadata: dict[str, Any] = payload["metadata"]
         self._document: dict[str, Any] | None = None
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole JSON object; parsed when it is first asked for, since a hit needs little of it."""
+        """The whole JSON object; parsed when it is first asked for, since a hit needs little of it.
+
+        Raises:
+            Damage: it is not that of a record, though its check holds.
+        """
         if self._document is None:
-            self._document = json.loads(self.raw)
+            try:
+                document = json.loads(self.raw)
+                if not _is_whole(document):
+                    raise TypeError("one of its fields is of another type")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise Damage(f"is not a record: {type(error).__name__} {error}") from None
+            self._document = document
         return self._document
 
     @property
@@ -141,6 +152,8 @@ class Record:
         return f"<Record {identity['name']} {self.key} {self.format} {self.size} bytes>"
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(name)}</th>"
             f"<td><pre style='margin:0'>{html.escape(json.dumps(value, indent=1))}</pre></td></tr>"
@@ -164,7 +177,9 @@ class Record:
             entries = head.payload["files"]
             files = tuple([PayloadFile(entry["path"], entry["bytes"], entry["digest"]) for entry in entries])
             record = cls(raw, head, files)
-        except (ValueError, KeyError, TypeError) as error:
+            if not _has_its_types(head, files):
+                raise TypeError("one of its fields is of another type")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
         if head.key != key:
             raise Damage(f"is the record of key {head.key}")
@@ -220,6 +235,26 @@ def _head(raw: bytes) -> _Head:
     if type(schema) is int and schema > SCHEMA:
         raise UnknownSchema(schema)
     return _Head(document["key"], document["provenance"]["class"], document["payload"])
+
+
+def _has_its_types(head: _Head, files: Sequence[PayloadFile]) -> bool:
+    """Whether what a hit relies on is what it takes it for: a check can be computed by anybody."""
+    if not (type(head.class_path) is type(head.payload["format"]) is str and type(head.payload["metadata"]) is dict):
+        return False
+    for file in files:
+        if not (type(file.path) is type(file.digest) is str and type(file.bytes) is int and file.bytes >= 0):
+            return False
+    return True
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    """The same for the rest of a record."""
+    lineage = document["lineage"]
+    if type(document["record_schema"]) is not int or document["record_schema"] < 1:
+        return False
+    if not (type(document["untracked_params"]) is type(document["provenance"]) is dict):
+        return False
+    return type(document["identity"]["name"]) is str and (lineage is None or type(lineage) is str)
 
 
 def render(

@@ -6,7 +6,6 @@ which observers may want to see. Nothing here imports a payload library.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
@@ -30,7 +29,6 @@ from persistable.exceptions import (
     UnknownFormatError,
 )
 from persistable.io import FileIO, format_name
-from persistable.logging import LOGGER
 from persistable.specs import EncoderSpec, Event
 from persistable.table import CORE, FIRST_PARTY, FIRST_PARTY_ENCODERS, Claim, Table, is_first_party, tabulate
 from persistable.version import __version__
@@ -233,6 +231,8 @@ class Registry:
                     )
             if not rows:
                 return FormatNotInstalledError(format=name, install=owner)
+        import difflib
+
         near = difflib.get_close_matches(name, {*table.formats, *FIRST_PARTY}, n=1)
         unknown = UnknownFormatError(format=name, known=table.formats, suggestion=near[0] if near else None)
         for plugin in table.plugins:
@@ -422,6 +422,8 @@ class Registry:
             try:
                 observer.function(*([event] if observer.argnames else []))
             except (Exception, SystemExit):  # noqa: BLE001 - an observer can never fail the work
+                from persistable.logging import LOGGER
+
                 LOGGER.exception("observer %s failed at %s of %s", observer.plugin_name, kind, name)
 
 

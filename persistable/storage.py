@@ -16,14 +16,13 @@ from typing import NamedTuple
 
 from persistable import lock
 from persistable.exceptions import StorageError
-from persistable.logging import LOGGER
 from persistable.naming import LOCK, STAGED, staged_name
 
 __all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-_READ = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
 _HAS_DIR_FD = os.open in os.supports_dir_fd
@@ -99,11 +98,16 @@ class Folder:
         if _HAS_DIR_FD:
             try:
                 self._descriptor = os.open(self.path, _FOLDER)
-            except NotADirectoryError:
-                if os.path.islink(self.path):
+            except OSError as error:
+                error.filename = self.path
+                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
                     raise _link(self.path) from None
                 raise
-            status = os.fstat(self._descriptor)
+            try:
+                status = os.fstat(self._descriptor)
+            except BaseException:
+                self.close()
+                raise
         else:
             status = os.lstat(self.path)
         self.evidence = [(root, outermost), (self.path, status)]
@@ -118,9 +122,9 @@ class Folder:
         """
         try:
             if _HAS_DIR_FD:
-                descriptor = os.open(name, _READ, dir_fd=self._descriptor)
+                descriptor = os.open(name, READING, dir_fd=self._descriptor)
             else:
-                descriptor = os.open(f"{self.path}/{name}", _READ)
+                descriptor = os.open(f"{self.path}/{name}", READING)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             if error.errno == errno.ELOOP:
@@ -132,7 +136,12 @@ class Folder:
         """Return content and status of a file."""
         descriptor, status = self.open(name)
         try:
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+                raise _refused(f"{self.path}/{name}", "is not a regular file")
             return read_all(descriptor, status.st_size), status
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            raise
         finally:
             os.close(descriptor)
 
@@ -150,12 +159,14 @@ class Folder:
 
 
 def _link(path: str) -> StorageError:
-    error = StorageError(
-        f"{path} is a symbolic link, and none is followed inside a store: put the file itself there",
-        url=path,
-        operation="open",
-    )
-    error.errno, error.filename = errno.ELOOP, path
+    error = _refused(path, "is a symbolic link, and none is followed inside a store")
+    error.errno = errno.ELOOP
+    return error
+
+
+def _refused(path: str, reason: str) -> StorageError:
+    error = StorageError(f"{path} {reason}: put the file itself there", url=path, operation="open")
+    error.filename = path
     return error
 
 
@@ -197,7 +208,7 @@ class LocalStorage(Storage):
         return f"file://{self.root}"
 
     def get(self, name: str) -> bytes:
-        descriptor = os.open(self.local_path(name), _READ)
+        descriptor = os.open(self.local_path(name), READING)
         try:
             return read_all(descriptor, os.fstat(descriptor).st_size)
         finally:
@@ -281,19 +292,21 @@ class LocalStorage(Storage):
             raise _link(path)
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        if not os.access(path, os.W_OK | os.X_OK):
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             code = errno.EROFS if _read_only(path) else errno.EACCES
             raise _unwritable(OSError(code, os.strerror(code), path), path)
         return path
 
     def _make(self, path: str) -> None:
-        """Make a folder and those above it, and flush their names."""
-        missing = [path]
-        while not os.path.isdir(above := os.path.dirname(missing[-1])):
-            missing.append(above)
-        os.makedirs(path, self.folder_mode, exist_ok=True)
-        for made in missing:
-            self.flush_folder(os.path.dirname(made))
+        """Make the root and a folder in it, with the modes of this storage, and flush the names of what is new."""
+        for folder in (self.root, path):
+            missing = [folder]
+            while not os.path.isdir(missing[-1]):
+                missing.append(os.path.dirname(missing[-1]))
+            os.makedirs(folder, self.folder_mode, exist_ok=True)
+            for above in missing[1:]:
+                with contextlib.suppress(PermissionError):  # a folder may be enterable and not readable
+                    self.flush_folder(above)
 
     def flush_folder(self, path: str) -> None:
         """Flush a folder's entries to the disk, if this storage is durable and the system can."""
@@ -318,15 +331,14 @@ class LocalStorage(Storage):
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
+            from persistable.logging import LOGGER
+
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
 
-    def stage(self, folder: str, suffix: str, *, is_directory: bool) -> str:
-        """Return a private path in the folder to write a payload to: a free one, or an empty folder."""
-        path = f"{self.local_path(folder)}/{staged_name(suffix)}"
-        if is_directory:
-            os.mkdir(path, self.folder_mode)
-        return path
+    def staged_path(self, folder: str, suffix: str) -> str:
+        """Return a free path in the folder, to write to before it is published."""
+        return f"{self.local_path(folder)}/{staged_name(suffix)}"
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
@@ -334,12 +346,16 @@ class LocalStorage(Storage):
 
     def unstage(self, staged: str) -> None:
         """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
-        folder, stem = os.path.split(staged)
         with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                if name.startswith(stem) or (name.startswith(STAGED) and name.startswith(os.path.splitext(stem)[0])):
-                    with contextlib.suppress(OSError):
-                        remove(f"{folder}/{name}")
+            for name in self.beside(staged):
+                with contextlib.suppress(OSError):
+                    remove(f"{os.path.dirname(staged)}/{name}")
+
+    def beside(self, staged: str) -> tuple[str, ...]:
+        """Return the names of a staged payload and of what stands beside it under names that start with its own."""
+        folder, stem = os.path.split(staged)
+        stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
+        return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
 
 
 def _unwritable(error: OSError, path: str) -> OSError:
@@ -366,7 +382,15 @@ def remove(path: str) -> None:
             raise
         import shutil
 
-        shutil.rmtree(path)
+        folder, name = os.path.split(path)
+        doomed = path if name.startswith(STAGED) else f"{folder}/{staged_name('')}"
+        try:
+            if doomed != path:  # gone for its readers in one step, not file by file
+                os.rename(path, doomed)
+            shutil.rmtree(doomed)
+        except BaseException:
+            shutil.rmtree(doomed, ignore_errors=True)
+            raise
 
 
 def sync_folder(path: str) -> None:

@@ -12,24 +12,27 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from logging import Logger
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from persistable import commit, journal, lock, reading, upkeep
 from persistable.address import Address
 from persistable.exceptions import LockTimeoutError, TrustWarning, UnknownStorageError
 from persistable.io import FileIO
-from persistable.logging import payload_logger
 from persistable.provenance import Origin
 from persistable.record import Record
-from persistable.registry import Choice, Registry, default_registry
 from persistable.storage import LocalStorage
 from persistable.trust import Trust, TrustSetting
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from persistable.registry import Choice, Registry
 
 __all__ = ["ArtifactStore"]
 
 _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
+_COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _LOST_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")  # what pathlib makes of a URL
 
@@ -175,6 +178,8 @@ class ArtifactStore:
     def registry(self) -> Registry:
         """The formats in use."""
         if self._registry is None:
+            from persistable.registry import default_registry
+
             self._registry = default_registry()
         return self._registry
 
@@ -275,11 +280,15 @@ class ArtifactStore:
 
     def _locked(self, address: Address, purpose: int, logger: Logger | None = None) -> lock.Lock:
         def tell(owner: str | None) -> None:
+            from persistable.logging import payload_logger
+
             (logger or payload_logger(address.folder)).warning(
                 "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
             )
 
         timeout = self.lock_timeout
+        if timeout is not None and purpose == lock.COMMIT:
+            timeout = max(timeout, _COMMIT_PATIENCE)
         try:
             return self.storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
         except TimeoutError as error:

@@ -42,7 +42,7 @@ class Trust:
         if names in (["own"], ["all"], ["data-only"]):
             self.setting, self._users = str(names[0]), frozenset()
         else:
-            users = [part.strip() for name in names for part in str(name).split(",")]
+            users = [part.strip() for name in names or [""] for part in str(name).split(",")]
             self.setting, self._users = ",".join(users), frozenset(map(_user_id, users))
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class Trust:
 
 
 def _user_id(name: str) -> int:
-    if name.isdigit():
+    if name.isascii() and name.isdigit():
         return int(name)
     try:
         import pwd

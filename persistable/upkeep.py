@@ -19,6 +19,8 @@ from persistable.storage import remove
 if TYPE_CHECKING:
     from persistable.store import ArtifactStore
 
+_UNLOCKED = 3600.0  # seconds that a payload without a record is left alone where nothing can be locked
+
 __all__ = ["Finding", "Swept", "addresses", "check", "quarantine", "reject", "sweep"]
 
 
@@ -47,8 +49,7 @@ def quarantine(store: ArtifactStore, address: Address, damaged: reading.Damaged)
         except FileNotFoundError:
             return False
         folder = storage.local_path(address.folder)
-        target = f"{folder}/{naming.QUARANTINE}"
-        os.makedirs(target, storage.folder_mode, exist_ok=True)
+        target = storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
         mark = os.urandom(4).hex()
         # the record first: without it the rest is no artifact any more, whatever happens in between
         os.rename(storage.local_path(address.record), f"{target}/{mark}-{naming.record_name(address.key)}")
@@ -69,8 +70,8 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
     stem = f"{address.folder}/{naming.QUARANTINE}/{address.key}.rejected"
     kept = "not kept"
     try:
-        os.makedirs(os.path.dirname(storage.local_path(stem)), storage.folder_mode, exist_ok=True)
-        staged = storage.stage(f"{address.folder}/{naming.QUARANTINE}", ".pickle", is_directory=False)
+        storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
+        staged = storage.staged_path(f"{address.folder}/{naming.QUARANTINE}", ".pickle")
         try:
             with open(staged, "xb") as file:
                 pickle.dump(payload, file, protocol=5)
@@ -99,10 +100,10 @@ def addresses(store: ArtifactStore) -> Iterator[Address]:
 
 
 def _records(store: ArtifactStore) -> Iterator[str]:
-    for entry in store.storage.list():
-        folder, _, file = entry.name.partition("/")
-        if folder and naming.key_of_record(file):
-            yield entry.name
+    for folder in _folders(store.storage.root):
+        for entry in () if "/" in folder else store.storage.list(folder):
+            if naming.key_of_record(entry.name.partition("/")[2]):
+                yield entry.name
 
 
 def check(store: ArtifactStore) -> Iterator[Finding]:
@@ -154,7 +155,7 @@ def sweep(store: ArtifactStore, grace: float) -> Swept:
     for folder in _folders(storage.root):
         for name in sorted(os.listdir(storage.local_path(folder))):
             path = storage.local_path(f"{folder}/{name}")
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or not ours to delete
                 if _newest(path) <= oldest and _is_garbage(store, folder, name):
                     found = _size(path)
                     remove(path)
@@ -165,7 +166,7 @@ def sweep(store: ArtifactStore, grace: float) -> Swept:
 
 def _folders(root: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
-        inside = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        inside = [entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False)]
         return sorted(
             [
                 *inside,
@@ -182,19 +183,21 @@ def _folders(root: str) -> list[str]:
 def _is_garbage(store: ArtifactStore, folder: str, name: str) -> bool:
     if name.startswith(naming.STAGED):
         writer = naming.staged_by(name)
-        return writer is None or writer[0] != naming.host() or not _alive(writer[1])
+        return writer is not None and (writer[0] != naming.host() or not _alive(writer[1]))
     key = naming.key_of_payload(name)
     if key is None and name.endswith(".lineage.json") and naming.key_of_record(f"{name[:32]}.json"):
         key = name[:32]
     if key is None or folder.endswith(f"/{naming.QUARANTINE}"):
         return False
     address = Address(folder, folder, key)
-    with store.committing(address):  # no commit is between its payload and its record now
+    with store.committing(address) as held:  # no commit is between its payload and its record now
+        if not held.exclusive and _newest(store.storage.local_path(f"{folder}/{name}")) > time.time() - _UNLOCKED:
+            return False  # or so it seems
         try:
             record = Record.parse(store.storage.get(address.record), key)
         except FileNotFoundError:
             return True
-        except (Damage, UnknownSchema):
+        except (Damage, UnknownSchema, OSError):
             return False  # not ours to judge: the payload may be all that is left
         return name not in (record.main_path, naming.lineage_name(key))
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from installed import Site
 
 from persistable.testing import isolated_registry
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return an empty folder in which any user may create, below folders that any user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="persistable-test-"))
+    inside = folder / "inside"
+    try:
+        folder.chmod(0o755)
+        inside.mkdir()
+        inside.chmod(0o1777)
+        yield inside
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -26,4 +43,4 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(folder, monkeypatch)
 
 
-__all__ = ["isolated_registry", "site"]
+__all__ = ["isolated_registry", "open_folder", "site"]

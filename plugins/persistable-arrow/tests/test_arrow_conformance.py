@@ -7,9 +7,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO, hooks
 
 from persistable.testing import FormatTests, PluginTests
+from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO, hooks
 
 PARQUET, CSV, FEATHER = hooks.persistable_formats()
 

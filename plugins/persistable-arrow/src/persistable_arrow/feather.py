@@ -1,0 +1,138 @@
+"""The format ``feather``: pandas, pyarrow and polars frames in one Arrow IPC file, mapped into memory when loaded.
+
+Representation decisions:
+
+- The file is an Arrow IPC file, which is what Feather V2 is; its suffix is ``.arrow``, as registered with IANA
+  (``application/vnd.apache.arrow.file``). ``pandas.read_feather``, ``polars.read_ipc`` and ``pyarrow.ipc`` read it.
+- The note of the frame (see ``frame``) is the entry ``persistable`` of the schema's metadata.
+- Uncompressed unless asked for, so that a mapped load copies nothing: a pyarrow table lies over the file. pandas
+  columns of numpy dtypes are copied, so that they can be changed in place.
+- Arrow types survive as they are; values that Arrow calls invalid (a date64 within a day, text that is not UTF-8) are
+  declined. Extension types are declined: what a file says of them depends on what the reader has registered. The chunks
+  of a dictionary column come back over one dictionary.
+- The record keeps rows, columns and batches; reading stops at the first batch that exceeds them, so that a small file
+  that expands hugely is refused early. A mapped load checks offsets only where they end; ``memory_map=False`` reads
+  and checks all of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow
+import pyarrow.ipc
+
+from persistable_arrow.frame import NOTE_KEY, FrameFileIO, from_table, to_table
+from persistable_arrow.label import Declined
+
+__all__ = ["FeatherFileIO"]
+
+
+class FeatherFileIO(FrameFileIO[Any]):
+    """Keep a DataFrame or Table in an Arrow IPC file that comes back as the type it was.
+
+    Args:
+        compression: codec of the buffers, ``"lz4"`` or ``"zstd"``; None keeps them as they are in memory.
+        memory_map: whether to map the file when loading instead of reading it.
+
+    """
+
+    name: ClassVar[str] = "feather"
+    suffix: ClassVar[str] = ".arrow"
+    _options: ClassVar[tuple[str, ...]] = ("compression", "memory_map")
+
+    def __init__(self, *, compression: str | None = None, memory_map: bool = True) -> None:
+        if compression not in (None, "lz4", "zstd"):
+            raise ValueError(f"compression has to be 'lz4', 'zstd' or None, not {compression!r}")
+        self.compression, self.memory_map = compression, memory_map
+        self.memory_mapped = memory_map  # the store then verifies sizes, not the digest
+
+    def _check(self, payload: Any) -> None:
+        super()._check(payload)
+        if isinstance(payload, pyarrow.Table):
+            _check_schema(payload.schema)
+
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:
+        try:
+            table, note = to_table(payload)
+            _check_schema(table.schema)
+            if note["type"] == "pyarrow.Table":
+                _check_values(table)
+        except Declined as declined:
+            raise self._fidelity_error(declined) from declined.__cause__
+        metadata = dict(table.schema.metadata or {})
+        if NOTE_KEY in metadata:
+            note["replaced"] = base64.b64encode(metadata[NOTE_KEY]).decode()
+        metadata[NOTE_KEY] = json.dumps(note).encode()
+        table = table.replace_schema_metadata(metadata).unify_dictionaries()
+        batches = table.to_batches() or [_empty_batch(table)]
+        options = pyarrow.ipc.IpcWriteOptions(compression=self._with(kwargs).compression)
+        with (
+            pyarrow.OSFile(str(filepath), "wb") as file,
+            pyarrow.ipc.new_file(file, table.schema, options=options) as writer,
+        ):
+            for batch in batches:
+                writer.write_batch(batch)
+        return {"rows": table.num_rows, "columns": table.num_columns, "batches": len(batches)}
+
+    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        path, sizes, mapped = str(filepath), metadata or {}, self._with(kwargs).memory_map
+        source = pyarrow.memory_map(path) if mapped else pyarrow.OSFile(path)
+        with source as file, pyarrow.ipc.open_file(file) as reader:
+            _compare("columns", len(reader.schema), sizes)
+            _compare("batches", reader.num_record_batches, sizes)
+            batches, rows = [], 0
+            for i in range(reader.num_record_batches):
+                batch = reader.get_batch(i)
+                rows += len(batch)
+                if rows > sizes.get("rows", rows):
+                    break
+                batches.append(batch)
+            _compare("rows", rows, sizes)
+            table = pyarrow.Table.from_batches(batches, reader.schema)
+        table.validate(full=not mapped)
+        entries = dict(table.schema.metadata or {})
+        packed = entries.pop(NOTE_KEY, None)
+        if packed is None:
+            return table
+        note = json.loads(packed)
+        if "replaced" in note:
+            entries[NOTE_KEY] = base64.b64decode(note["replaced"])
+        return from_table(table.replace_schema_metadata(entries or None), note)
+
+
+def _compare(name: str, found: int, sizes: Mapping[str, Any]) -> None:
+    if sizes.get(name, found) != found:
+        raise ValueError(f"the file has {found} {name}, the record says {sizes[name]}: it is another file")
+
+
+def _empty_batch(table: Any) -> Any:
+    """Return a batch without rows that still holds the dictionaries."""
+    arrays = [column.chunk(0) if column.num_chunks else pyarrow.array([], column.type) for column in table.columns]
+    return pyarrow.RecordBatch.from_arrays(arrays, schema=table.schema)
+
+
+def _check_schema(schema: Any) -> None:
+    for field in schema:
+        _check_type(field.type, field.name)
+
+
+def _check_values(table: Any) -> None:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)  # as loading does
+        except pyarrow.ArrowInvalid as error:
+            raise Declined(name, str(error)) from error
+
+
+def _check_type(data_type: Any, where: str) -> None:
+    if isinstance(data_type, pyarrow.BaseExtensionType):
+        raise Declined(where, f"the extension type {data_type} depends on what the reader has registered")
+    if pyarrow.types.is_dictionary(data_type):
+        _check_type(data_type.value_type, where)
+    for i in range(data_type.num_fields):
+        _check_type(data_type.field(i).type, where)

@@ -1,0 +1,115 @@
+"""Know which Arrow types parquet gives back, and write the others in a way that can be cast back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow
+
+from persistable_arrow.label import Declined, unique_names
+from persistable_arrow.schema import flatten_dictionary, pack_schema
+
+__all__ = ["check_type", "physical_schema", "to_physical"]
+
+
+def check_type(data_type: Any, where: str, nested: bool = False) -> None:
+    """Raise Declined for an Arrow type that parquet does not give back, naming the column ``where``."""
+    types = pyarrow.types
+    if _is_exact(data_type):
+        return
+    if not nested:
+        if data_type in (pyarrow.time32("s"), pyarrow.date64()) or _is_seconds(data_type):
+            return
+        if types.is_dictionary(data_type) and _is_exact(data_type.value_type):
+            return
+    elif types.is_dictionary(data_type):
+        raise Declined(where, "a dictionary inside a nested column")
+    if types.is_struct(data_type) and data_type.num_fields:
+        children = [data_type.field(i) for i in range(data_type.num_fields)]
+        if len({child.name for child in children}) < len(children):
+            raise Declined(where, "a struct with repeated names")
+    elif types.is_list(data_type) or types.is_large_list(data_type):
+        children = [data_type.value_field]
+    elif types.is_map(data_type):
+        children = [data_type.key_field, data_type.item_field]
+    elif types.is_fixed_size_list(data_type) and data_type.list_size:
+        children = [data_type.value_field]
+    else:
+        raise Declined(where, f"parquet does not give the Arrow type {data_type} back")
+    for child in children:
+        check_type(child.type, where, nested=True)
+
+
+def _is_exact(data_type: Any) -> bool:
+    types = pyarrow.types
+    tests = (
+        types.is_null,
+        types.is_boolean,
+        types.is_integer,
+        types.is_floating,
+        types.is_string,
+        types.is_large_string,
+        types.is_binary,
+        types.is_large_binary,
+        types.is_fixed_size_binary,
+        types.is_date32,
+        types.is_time64,
+        types.is_decimal128,
+        types.is_decimal256,
+        types.is_duration,
+    )
+    if isinstance(data_type, pyarrow.BaseExtensionType):
+        return False
+    if types.is_timestamp(data_type):
+        return not _is_seconds(data_type)
+    return any(test(data_type) for test in tests) or data_type == pyarrow.time32("ms")
+
+
+def _is_seconds(data_type: Any) -> bool:
+    return bool(pyarrow.types.is_timestamp(data_type)) and data_type.unit == "s"
+
+
+def physical_schema(schema: Any) -> Any:
+    """Return the schema as parquet keeps it, with unique names."""
+    names = unique_names(schema.names)
+    fields = [_physical_field(field, name) for field, name in zip(schema, names, strict=True)]
+    return pyarrow.schema(fields, metadata=schema.metadata)
+
+
+def _physical_field(field: Any, name: str) -> Any:
+    if _is_seconds(field.type):
+        field = field.with_type(pyarrow.timestamp("ms", field.type.tz))
+    elif field.type == pyarrow.time32("s"):
+        field = field.with_type(pyarrow.time32("ms"))
+    elif field.type == pyarrow.date64():
+        field = field.with_type(pyarrow.date32())
+    return field.with_name(name)
+
+
+def to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, Any]]:
+    """Return the table as parquet keeps it, and the note with which restore_table gives it back. Raises Declined."""
+    columns, dictionaries = [], {}
+    written = physical_schema(table.schema)
+    for position, (field, physical) in enumerate(zip(table.schema, written, strict=True)):
+        column = table.column(position)
+        check_type(field.type, field.name)
+        if not field.nullable and column.null_count:
+            raise Declined(field.name, "nulls in a field that is declared not nullable")
+        if pyarrow.types.is_dictionary(field.type):
+            column, dictionaries[str(position)] = flatten_dictionary(column, field.name)
+        elif physical.type != field.type:
+            column = _cast_exactly(column, physical.type, field.name)
+        columns.append(column)
+    schema = table.schema if keep_metadata else table.schema.remove_metadata()
+    note = {"schema": pack_schema(schema), "dictionaries": dictionaries}
+    return pyarrow.Table.from_arrays(columns, schema=written), note
+
+
+def _cast_exactly(column: Any, data_type: Any, where: str) -> Any:
+    try:
+        cast = column.cast(data_type)
+    except pyarrow.ArrowInvalid as error:
+        raise Declined(where, str(error)) from error
+    if data_type == pyarrow.date32() and not cast.cast(column.type).equals(column):
+        raise Declined(where, "a date64 that is not a whole day")
+    return cast
