@@ -1,13 +1,12 @@
 """Finding plugins: every entry point of group ``persistable``, each loaded and judged on its own.
 
 Discovery never raises: a plugin that does not work becomes a row with its error, and everything else works. Each plugin
-is registered with a pluggy manager of its own, so that nothing that one does (a hook wrapper, an unknown hook, an
-interrupt half-way) can reach another.
+is alone with the pluggy manager while it is registered and asked, so that nothing that one does (a hook wrapper, an
+unknown hook, an interrupt half-way) can reach another.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -31,6 +30,7 @@ _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _ENCODER = re.compile(r"[A-Za-z][\w.-]*")
+_HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 SpecT = TypeVar("SpecT", FormatSpec, StorageSpec, EncoderSpec)
 
@@ -81,14 +81,15 @@ def discover(disabled: Collection[str]) -> list[Plugin]:
         KeyboardInterrupt: the user's; nothing that was found until then is kept.
     """
     off = {canonical_name(name) for name in disabled}
-    rows = []
+    rows, manager = [], hook_manager()
     for distribution, version, entry_point in _entry_points():
         if isinstance(entry_point, Exception):
             rows.append(Plugin(distribution, distribution, version, "failed", entry_point))
         elif "*" in off or canonical_name(entry_point.name) in off or canonical_name(distribution) in off:
             rows.append(Plugin(entry_point.name, distribution, version, "disabled"))
         else:
-            rows.append(register(functools.partial(_load, entry_point), entry_point.name, distribution, version))
+            load = functools.partial(_load, entry_point)
+            rows.append(register(load, entry_point.name, distribution, version, manager))
     return rows
 
 
@@ -131,11 +132,12 @@ def _folder_name(installed: Distribution) -> str:
 def _described(installed: Distribution) -> tuple[str, str]:
     """Return name and version of a distribution, as far as its metadata can be read."""
     try:
-        name: Any = installed.metadata["Name"]
-        version: Any = installed.metadata["Version"]
+        text = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
     except Exception:  # noqa: BLE001 - broken metadata of somebody else's
-        name = version = None
-    return name or _folder_name(installed), version or "?"
+        text = ""
+    # the e-mail parser of importlib.metadata would read the whole description as well
+    headers = dict(_HEADER.findall(text.replace("\r\n", "\n").partition("\n\n")[0]))
+    return headers.get("Name") or _folder_name(installed), headers.get("Version") or "?"
 
 
 def _load(entry_point: EntryPoint) -> object:
@@ -145,12 +147,18 @@ def _load(entry_point: EntryPoint) -> object:
     return entry_point.load()
 
 
-def register(load: Callable[[], object], name: str, distribution: str, version: str) -> Plugin:
-    """Load a hooks module and ask its hooks; return its declarations, or its error. Raises KeyboardInterrupt only."""
+def register(
+    load: Callable[[], object], name: str, distribution: str, version: str, manager: PluginManager | None = None
+) -> Plugin:
+    """Load a hooks module and ask its hooks; return its declarations, or its error. Raises KeyboardInterrupt only.
+
+    ``manager`` has no plugin before and after.
+    """
+    registered = f"{distribution}:{name}"
+    manager = hook_manager() if manager is None else manager
     try:
-        manager = _manager()
         hooks = load()
-        manager.register(hooks, f"{distribution}:{name}")
+        manager.register(hooks, registered)
         _check_hooks(manager, hooks)
         return Plugin(
             name,
@@ -168,17 +176,34 @@ def register(load: Callable[[], object], name: str, distribution: str, version: 
     except SystemExit as error:
         exited = RuntimeError(f"it called sys.exit({error.code!r}) when it was loaded")
         return Plugin(name, distribution, version, "failed", exited)
+    finally:
+        if manager.has_plugin(registered):
+            manager.unregister(name=registered)
 
 
-def _manager() -> PluginManager:
+def hook_manager() -> PluginManager:
     """Return a pluggy manager that knows the hooks and no plugin."""
-    import pluggy
-
     from persistable import hookspecs
 
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager = _manager_class()(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+@functools.cache
+def _manager_class() -> type[PluginManager]:
+    import pluggy
+
+    class Manager(pluggy.PluginManager):
+        """Look only at names that can be hooks, which pluggy leaves to subclasses; half the cost of a plugin."""
+
+        def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+            return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+        def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+            return super().parse_hookspec_opts(module_or_class, name) if name.startswith(f"{GROUP}_") else None
+
+    return Manager
 
 
 def load_object(reference: str) -> Any:
@@ -198,6 +223,8 @@ def _check_hooks(manager: PluginManager, hooks: object) -> None:
     for caller in callers:
         if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
             known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
+            import difflib
+
             near = difflib.get_close_matches(caller.name, known, n=1)
             meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise ValueError(f"it implements a hook {caller.name!r}, which does not exist; {meant}")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import decimal
 import enum
+import importlib
 import json
 import mmap
 import os
@@ -145,7 +146,9 @@ def test_a_format_that_keeps_its_promises_passes(tmp_path: Path) -> None:
 class Wrong(Lines):
     """A FileIO that breaks one promise; it still has the name."""
 
-    name = "lines"
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = "lines"  # names are not inherited
 
 
 class _ComesBackAsATuple(Wrong):
@@ -550,6 +553,18 @@ def test_encoders_without_golden_digests_are_noticed(good: Site) -> None:
     assert failures(tests, "encoders_keep_their_golden_digests")
 
 
+def test_an_encoder_that_is_there_to_refuse_is_golden_too(good: Site) -> None:
+    """None pins a refusal, and an encoder that takes such params by now is noticed."""
+
+    def link() -> object:
+        return importlib.import_module("good_types").Link()
+
+    tests = type("Tests", (GoodPlugin,), {"golden_params": lambda self: [(link(), None)]})()
+    assert failures(tests, "encoders_keep_their_golden_digests")
+    good.module("good_types", GOOD_TYPES.replace("return", "raise TypeError"))
+    assert not failures(tests, "encoders_keep_their_golden_digests")
+
+
 def test_an_entry_point_that_names_another_module_is_noticed(good: Site) -> None:
     """What is installed has to load the hooks that were tested."""
     (good.folder / "good_dist-1.0.dist-info" / "entry_points.txt").write_text("[persistable]\ngood = good_io\n")
@@ -721,6 +736,7 @@ def test_arrays_are_compared_with_dtype_shape_and_objects() -> None:
             (np.array([complex(1, 0.0)]), np.array([complex(1, -0.0)])),
             (np.array([[1], None], object), np.array([(1,), None], object)),
             (np.array([np.nan, 1]), np.array([np.nan, 2])),
+            (np.array([1, None], object), np.array([True, None], object)),
             (np.float32(1), np.float64(1)),
             (np.float64(1), 1.0),
             (np.ma.masked_array([1, 2], [True, False]), np.ma.masked_array([1, 2], [False, False])),
