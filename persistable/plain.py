@@ -6,13 +6,14 @@ Neither can run code on load, and any editor opens their files.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from persistable.exceptions import FidelityError
 from persistable.io import FileIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Buffer
 
 __all__ = ["JsonFileIO", "TextFileIO"]
