@@ -42,12 +42,15 @@ class Context(Protocol):
     @property
     def custom(self) -> Mapping[type, Callable[[Any], Any]]:
         """Functions that win over every encoding, by class."""
+        ...
 
     def emit(self, value: object) -> str:
         """Return the canonical text of a part."""
+        ...
 
     def customised(self, more: Mapping[type, Callable[[Any], Any]]) -> Context:
         """Return the context for the parts of an object that brings a map of its own."""
+        ...
 
 
 Emitter = Callable[[Any, Context], str]

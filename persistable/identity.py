@@ -22,7 +22,7 @@ class _Fields(NamedTuple):
     name: str
     version: str
     params: tuple[str, ...]
-    dependencies: tuple[tuple[str, Any], ...]
+    dependencies: tuple[tuple[str, Identity], ...]
     text: str
     key: str
 
@@ -40,8 +40,6 @@ class Identity(_Fields):
     """
 
     __slots__ = ()
-
-    dependencies: tuple[tuple[str, Identity], ...]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and self.key == other.key

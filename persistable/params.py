@@ -163,7 +163,8 @@ class PersistableParams(DictEncodable):
         if _secrets(type(self)):
             new = memo[id(self)] = object.__new__(type(self))
             return _filled(new, each(_held(self)))
-        function, arguments, state = (*super().__reduce_ex__(4), None)[:3]
+        reduced: tuple[Any, ...] = (*super().__reduce_ex__(4), None)
+        function, arguments, state = reduced[:3]
         new = memo[id(self)] = function(*map(each, arguments))
         state = each(state)
         if hasattr(new, "__setstate__"):

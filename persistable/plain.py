@@ -106,14 +106,14 @@ def _has_json_types(payload: Any) -> bool:
     for _ in range(_MAX_DEPTH + 1):
         inside: dict[int, Any] = {}  # by id, so that shared and cyclic containers do not multiply
         for container in level:
-            types = set(map(type, container if type(container) is list else container.values()))
+            members: Collection[Any] = container.values() if isinstance(container, dict) else container
+            types = set(map(type, members))
             if type(container) is dict and not set(map(type, container)) <= {str}:
                 return False
             if types <= _LEAVES:
                 continue
             if not types <= _TYPES:
                 return False
-            members = container if type(container) is list else container.values()
             inside |= {id(member): member for member in members if type(member) not in _LEAVES}
         if not inside:
             return True

@@ -146,8 +146,7 @@ def judge(store: ArtifactStore, address: Address, folder: Folder, choice: Choice
 
 def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> Loaded:
     path = f"{folder.path}/{record.main_path}"
-    single = len(record.files) == 1 and "/" not in record.files[0].path
-    if not single:
+    if record.is_folder:
         _check_folder(store, address, folder, record, choice)
         file_io = choice.file_io()
         payload = read(file_io, path, record.metadata)
@@ -273,7 +272,7 @@ def _raise(error: OSError) -> None:
 
 def verify_payload(folder: Folder, record: Record) -> None:
     """Compare all files of a payload with its record, whatever their format. Raises Damage."""
-    if len(record.files) > 1 or "/" in record.files[0].path:
+    if record.is_folder:
         _walked(folder, record)
     for file in record.files:
         path = f"{folder.path}/{file.path}"

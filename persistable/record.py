@@ -106,7 +106,8 @@ class Record:
         Raises:
             Damage: it is not that of a record, though its check holds.
         """
-        if self._document is None:
+        document = self._document
+        if document is None:
             try:
                 document = json.loads(self.raw)
                 if not _is_whole(document):
@@ -114,7 +115,7 @@ class Record:
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Damage(f"is not a record: {type(error).__name__} {error}") from None
             self._document = document
-        return self._document
+        return document
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -141,6 +142,11 @@ class Record:
     def main_path(self) -> str:
         """The payload's file, or its folder where the format writes several."""
         return self.files[0].path.partition("/")[0]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the payload is a folder of files."""
+        return any("/" in file.path for file in self.files)
 
     @property
     def size(self) -> int:

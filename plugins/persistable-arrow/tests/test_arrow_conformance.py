@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pytest
 
 from persistable.testing import FormatTests, PluginTests
 from persistable_arrow import CsvFileIO, FeatherFileIO, ParquetFileIO, hooks
@@ -72,8 +71,6 @@ class FrameTests(FormatTests):
         }
 
 
-# pyarrow's writer complains once more when it is collected after a failed write; the error itself was raised
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*ParquetWriter:pytest.PytestUnraisableExceptionWarning")
 class TestParquet(FrameTests):
     spec = PARQUET
 

@@ -116,21 +116,24 @@ class ParquetFileIO(FrameFileIO[Any]):
         late = hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata")
         if not late:  # pyarrow 16: written once more within the schema
             schema = schema.with_metadata((schema.metadata or {}) | packed)
-        with (
-            pyarrow.OSFile(str(filepath), "wb") as file,
-            pyarrow.parquet.ParquetWriter(
+        with pyarrow.OSFile(str(filepath), "wb") as file:
+            writer = pyarrow.parquet.ParquetWriter(
                 file,
                 schema,
                 compression=self.compression,
                 compression_level=self.compression_level,
                 use_dictionary=self.use_dictionary,
                 metadata_collector=footers,
-            ) as writer,
-        ):
-            for table in tables:
-                writer.write_table(table, row_group_size=self.row_group_size)
-            if late:
-                writer.add_key_value_metadata(packed)
+            )
+            try:
+                for table in tables:
+                    writer.write_table(table, row_group_size=self.row_group_size)
+                if late:
+                    writer.add_key_value_metadata(packed)
+                writer.close()
+            except BaseException:
+                writer.is_open = False  # else its finalizer writes a footer to what is no file any more
+                raise
         return _sizes(footers[0])
 
     def _coalesce(self, payload: Any) -> tuple[Any, Iterator[Any]]:
