@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import re
 import time
@@ -393,6 +394,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         if self._payload is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
+        if isinstance(self._payload, Iterator) and not _is_unread(self._payload):
+            self._payload = _NO_PAYLOAD
+            raise NoPayloadError(
+                f"{self.payload_name!r} can be read only once, and may have been, in part at least: "
+                "generate() and persist it in one go"
+            )
         self._check_unchanged(generated=True)
         self._commit()
 
@@ -535,11 +542,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def _commit(self) -> None:
         payload = self._payload
         once = isinstance(payload, Iterator)
-        if isinstance(payload, GeneratorType) and (payload.gi_suspended or payload.gi_frame is None):
-            self._payload = _NO_PAYLOAD
-            raise NoPayloadError(
-                f"{self.payload_name!r} is a generator that was read already, in part at least: generate() it again"
-            )
+        validated = type(self)._validate_payload is not Persistable._validate_payload
         draft = Draft(
             origin=self._origin,
             identity=indented(self._identity),
@@ -554,7 +557,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 "versions": payload_versions(payload),
             },
             suffix=self._file_suffix,
-            accept=self._accept if once else None,
+            accept=self._accept if once and validated else None,
         )
         choices = self.store.registry.for_saving(payload, self._injected)
         try:
@@ -562,12 +565,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
         except BaseException as error:
             if isinstance(error, FormatError):
                 self.store.reject(self._address, payload, error)
-            if once:  # what is left of it must not be persisted as if it were all
+            if isinstance(payload, Iterator) and not _is_unread(payload):  # what is left must not be persisted as if it were all
                 self._payload = _NO_PAYLOAD
                 error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self._record, self._used = committed.record, committed.file_io
-        self._payload = self._unread(committed.payload) if once else committed.payload
+        if once:  # the loaded form, from where it is now
+            self._payload = self._found(self._look()).payload
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
         self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
@@ -656,6 +660,11 @@ def _concrete(declared: Any) -> type | None:
     if not isinstance(origin, type) or origin in (Any, object, Annotated, UnionType):
         return None
     return None if getattr(origin, "__abstractmethods__", None) or getattr(origin, "_is_protocol", False) else origin
+
+
+def _is_unread(payload: Iterator[Any]) -> bool:
+    """Whether it is certain that nothing has been taken from an iterator; only a generator tells."""
+    return isinstance(payload, GeneratorType) and inspect.getgeneratorstate(payload) == inspect.GEN_CREATED
 
 
 def _file_io(payload_io: Any) -> FileIO[Any] | str | None:

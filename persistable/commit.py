@@ -57,11 +57,10 @@ class Draft(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A committed artifact; ``payload`` is the loaded form of one that could only be read once."""
+    """A committed artifact, and the FileIO that wrote it."""
 
     record: Record
     file_io: FileIO[Any]
-    payload: Any
 
 
 class _Written(NamedTuple):
@@ -97,8 +96,7 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
         try:
             written = _write(store, address, payload, draft, choices, staged)
             if draft.accept is not None:
-                payload = read(written.file_io, written.staged, written.entry.metadata)
-                draft.accept(payload)
+                draft.accept(read(written.file_io, written.staged, written.entry.metadata))
             with store.committing(address):
                 record = _publish(storage, address, draft, written, folder)
         except BaseException:
@@ -106,7 +104,7 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
                 storage.unstage(path)
             raise
         store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
-        return Committed(record, written.file_io, payload)
+        return Committed(record, written.file_io)
 
 
 def _write(

@@ -37,8 +37,8 @@ class FileIO(ABC, Generic[PayloadT]):
         is_directory: whether the path is an (empty, existing) folder to fill rather than a file to create.
         format_version: raised when the layout of what is written changes incompatibly.
         needs_metadata: whether ``_load`` takes ``metadata=``, the mapping that ``_save`` returned.
-        memory_mapped: whether ``_load`` maps the file and reads it later, so that by default its size is verified and
-            not its digest.
+        memory_mapped: whether ``_load`` maps the file and reads it later. Of one that was injected the size is verified
+            by default, and not the digest.
     """
 
     name: ClassVar[str]

@@ -184,7 +184,9 @@ def _read_verified(
     file_io: FileIO[Any],
 ) -> Any:
     """Have a FileIO read a path whose file is open as ``descriptor``, and withhold the payload until it is verified."""
-    if store.verify != "full" or (file_io.memory_mapped and not store.verifies_mappings):
+    # a mapping that the user asked for by injecting it is read later, page by page: by default its size has to do
+    mapped = file_io.memory_mapped and choice.injected is not None and not store.verifies_mappings
+    if store.verify != "full" or mapped:
         try:
             return read(file_io, path, record.metadata)
         except Exception:

@@ -147,7 +147,8 @@ class ArtifactStore:
     @property
     def verifies_mappings(self) -> bool:
         """Whether even a memory-mapped payload is read whole for its digest: only where ``"full"`` was asked for."""
-        return self._verify_given and self.verify == "full"
+        given = self._verify_given or bool(_setting("VERIFY", ""))
+        return given and self.verify == "full"
 
     @property
     def durability(self) -> str:
