@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
 import re
 import time
 import warnings
@@ -25,6 +26,7 @@ from persistable.exceptions import (
     NoPayloadError,
     ParamsChangedError,
     RecursiveGenerationError,
+    UnkeyableParamError,
 )
 from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
@@ -36,7 +38,6 @@ from persistable.record import Record
 from persistable.store import ArtifactStore
 
 if TYPE_CHECKING:
-    import os
     from logging import Logger
     from pathlib import Path
 
@@ -55,6 +56,8 @@ class _NoPayload:
 
 _NO_PAYLOAD: Final = _NoPayload()
 _INFO: Final = 20  # logging.INFO; logging is imported on first use
+
+_STRIDE = 32  # levels of upstream that a pickle recurses at a time
 
 _generating: ContextVar[frozenset[tuple[str, str]]] = ContextVar("persistable_generating", default=frozenset())
 
@@ -174,6 +177,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 )
         if type(self.version) is not str:
             raise TypeError(f"{type(self).__qualname__}.version = {self.version!r}: give a str")
+        if isinstance(self.formerly, str):
+            raise TypeError(f"{type(self).__qualname__}.formerly = {self.formerly!r}: give a tuple, with a comma")
         upstream = tuple([(role, dependency._identity) for role, dependency in self._dependencies])
         self._identity: Identity = identify(self.payload_name, self.version, taken.parts, upstream)
         self._params = params
@@ -183,6 +188,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self._payload: PayloadT | _NoPayload = _NO_PAYLOAD
         self._record = None
         self._seconds: float | None = None
+        self._depth: int = 1 + max([dependency._depth for _, dependency in self._dependencies], default=0)
 
     def _param_encoder(self, cls: type) -> Any:
         return self.store.registry.param_encoder(cls)
@@ -493,6 +499,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
             self.logger.warning(message, exc_info=error)
         payload = self._unread(loaded.payload)
+        self._seconds = None  # this payload was not generated here
         self._payload, self._record, self._used = payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(_INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
@@ -516,15 +523,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """Generate and validate the payload; keep it in memory."""
         self.logger.info("generating %s (key %s)", self.payload_name, self.key)
         self.store.registry.notify("started", self.payload_name, self.key)
-        mark = _generating.set(_generating.get() | {(self.store.location, self.key)})
+        mark = _generating.set(_generating.get() | {self._place})
         started = time.perf_counter()
         try:
             payload = self._generate_payload(**untracked)
             self._seconds = time.perf_counter() - started
-            changed = self._snapshot.difference(self._params, extend=self._param_encoder)
-            if changed is not None:  # a function of the params as they were, which is what the key says
-                self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
-                self._left = snapshot(self._params, extend=self._param_encoder)
+            self._remember_own_changes()
             if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
                 try:
                     self._validate_payload(payload)
@@ -539,6 +543,29 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
         self.store.registry.notify("generated", self.payload_name, self.key, seconds=self._seconds)
 
+    def _provenance(self, payload: Any) -> dict[str, Any]:
+        """Say where the payload comes from: of one that was loaded, what its record says."""
+        if self._seconds is None and self._record is not None:
+            return self._record.provenance
+        return {
+            "created": timestamp(),
+            "seconds": self._seconds,
+            "class": self._origin.path,
+            "code": self._origin.digest,
+            **environment(),
+            "versions": payload_versions(payload),
+        }
+
+    def _remember_own_changes(self) -> None:
+        """Note params that the generation changed: the payload is a function of what they were, as the key says."""
+        try:
+            changed = self._snapshot.difference(self._params, extend=self._param_encoder)
+            if changed is not None:
+                self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
+                self._left = snapshot(self._params, extend=self._param_encoder)
+        except (UnkeyableParamError, OSError) as error:  # the work is done, and is not to be lost over this
+            self.logger.warning("the generation of %s left params that have no key: %s", self.payload_name, error)
+
     def _commit(self) -> None:
         payload = self._payload
         once = isinstance(payload, Iterator)
@@ -548,14 +575,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             identity=indented(self._identity),
             untracked_params=untracked(self._params),
             lineage=lineage_text(self._identity).encode() if self._dependencies else None,
-            provenance={
-                "created": timestamp(),
-                "seconds": self._seconds,
-                "class": self._origin.path,
-                "code": self._origin.digest,
-                **environment(),
-                "versions": payload_versions(payload),
-            },
+            provenance=self._provenance(payload),
             suffix=self._file_suffix,
             accept=self._accept if once and validated else None,
         )
@@ -565,7 +585,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         except BaseException as error:
             if isinstance(error, FormatError):
                 self.store.reject(self._address, payload, error)
-            if isinstance(payload, Iterator) and not _is_unread(payload):  # what is left must not be persisted as if it were all
+            if isinstance(payload, Iterator) and not _is_unread(
+                payload
+            ):  # what is left must not be persisted as if it were all
                 self._payload = _NO_PAYLOAD
                 error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
@@ -575,8 +597,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
         self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
+    @property
+    def _place(self) -> tuple[str, str]:
+        """What one generation at a time is of: the folder, however it is spelled, and the key."""
+        return os.path.realpath(self.store.location), self.key
+
     def _check_recursion(self) -> None:
-        if (self.store.location, self.key) in _generating.get():
+        if self._place in _generating.get():
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
     def _check_unchanged(self, *, generated: bool = False) -> None:
@@ -608,12 +635,32 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def _own_difference(self, generated: bool) -> str | None:
         if self.payload_name != self._identity.name:
             return "payload_name"
+        if self.version != self._identity.version:
+            return "version"
         path = self._snapshot.difference(self._params, extend=self._param_encoder)
         if path is not None and generated and self._left is not None:
             return self._left.difference(self._params, extend=self._param_encoder)
         return path
 
     # -- copies and looks
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced = super().__reduce_ex__(protocol)
+        if self._depth % _STRIDE:
+            return reduced
+        # of a long chain, every so many levels first what is that far upstream: pickle and deepcopy recurse no deeper
+        landings = sorted(self._upstream_landings(), key=lambda node: node._depth)
+        return _new_after, (landings, type(self)), reduced[2]
+
+    def _upstream_landings(self) -> list[Persistable[Any, Any]]:
+        found: dict[int, Persistable[Any, Any]] = {}
+        waiting: list[Persistable[Any, Any]] = [self]
+        while waiting:
+            for _, node in waiting.pop()._dependencies:
+                if id(node) not in found:
+                    found[id(node)] = node
+                    waiting.append(node)
+        return [node for node in found.values() if node._depth % _STRIDE == 0]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -660,6 +707,11 @@ def _concrete(declared: Any) -> type | None:
     if not isinstance(origin, type) or origin in (Any, object, Annotated, UnionType):
         return None
     return None if getattr(origin, "__abstractmethods__", None) or getattr(origin, "_is_protocol", False) else origin
+
+
+def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]]) -> Persistable[Any, Any]:
+    """Make the object whose state pickle sets next; what it is made after was restored by then."""
+    return cls.__new__(cls)
 
 
 def _is_unread(payload: Iterator[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from persistable.address import Address
 from persistable.digest import ALGORITHM, digest_of, digest_of_file
 from persistable.exceptions import FidelityError, SaveError
-from persistable.io import FileIO
+from persistable.io import FileIO, format_name
 from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
 from persistable.reading import parse, read
@@ -63,6 +64,14 @@ class Committed(NamedTuple):
     file_io: FileIO[Any]
 
 
+class _Unfit(Exception):  # noqa: N818 - never leaves the module: it becomes a SaveError
+    """Say what is wrong with what a FileIO did. Attributes: ``path``, ``reason``."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(path, reason)
+
+
 class _Written(NamedTuple):
     format: str
     file_io: FileIO[Any]
@@ -99,9 +108,11 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
                 draft.accept(read(written.file_io, written.staged, written.entry.metadata))
             with store.committing(address):
                 record = _publish(storage, address, draft, written, folder)
-        except BaseException:
+        except BaseException as error:
             for path in staged:
                 storage.unstage(path)
+            if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+                error.filename = folder  # write(2) does not say where the disk is full
             raise
         store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
         return Committed(record, written.file_io)
@@ -127,44 +138,65 @@ def _write(
         try:
             if file_io.is_directory:
                 os.mkdir(path, storage.folder_mode)
-            metadata = file_io.save(payload, path)
+            metadata: object = file_io.save(payload, path)
         except FidelityError as error:
             storage.unstage(path)
             if not choice.by_type:
                 raise
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
             continue
-        files = _sealed(storage, path, choice.format, file_io)
-        if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
-            beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
-            if beside:
-                reason = f"it wrote {', '.join(beside)} beside the path it was given: set is_directory to write several"
-                raise _unsaved(path, reason, choice.format, file_io)
+        try:
+            files = _sealed(storage, path, file_io)
+            if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
+                beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
+                if beside:
+                    written = ", ".join(beside)
+                    raise _Unfit(path, f"it wrote {written} beside the path it was given: set is_directory for several")
+            kept = _json(metadata, path, file_io)
+        except _Unfit as unfit:
+            raise SaveError(
+                format=choice.format,
+                payload_type=type(payload).__qualname__,
+                filepath=unfit.path,
+                file_io=type(file_io).__qualname__,
+                cause=ValueError(unfit.reason),
+            ) from None
         entry = PayloadEntry(
             format=choice.format,
             format_version=file_io.format_version,
             distribution=choice.distribution,
             type=f"{type(payload).__module__}.{type(payload).__qualname__}",
             chosen="; ".join([choice.reason, *declined]),
-            metadata=dict(metadata) if isinstance(metadata, Mapping) else {},  # a 1.x _save may return anything
+            metadata=kept,
             files=files,
         )
         return _Written(choice.format, file_io, path, suffix, entry)
     raise AssertionError("the last format accepts anything")
 
 
-def _sealed(
-    storage: LocalStorage,
-    path: str,
-    format: str,
-    file_io: FileIO[Any],
-) -> list[PayloadFile]:
+def _json(metadata: object, path: str, file_io: FileIO[Any]) -> Mapping[str, Any]:
+    """Return what a FileIO wants recorded; a 1.x ``_save`` may return anything, which then is nothing."""
+    if metadata is None:
+        return {}
+    try:
+        if isinstance(metadata, Mapping):
+            found: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
+            return found
+        problem = f"it returned a {type(metadata).__qualname__} as metadata"
+    except (TypeError, ValueError) as error:
+        problem = f"it returned metadata that JSON cannot hold: {error}"
+    if format_name(type(file_io)).startswith("custom:") and not file_io.needs_metadata:
+        return {}
+    raise _Unfit(path, problem)
+
+
+def _sealed(storage: LocalStorage, path: str, file_io: FileIO[Any]) -> list[PayloadFile]:
     """Return the staged files with sizes and digests, all flushed if asked; paths start at the staged one."""
     if not file_io.is_directory:
-        return [PayloadFile("", *_sealed_file(storage, path, format, file_io))]
+        return [PayloadFile("", *_sealed_file(storage, path))]
     found: list[PayloadFile] = []
     if not os.path.isdir(path) or os.path.islink(path):
-        raise _unsaved(path, "it took away the folder it was given", format, file_io)
+        raise _Unfit(path, "it took away the folder it was given")
     for current, folders, names in os.walk(path, onerror=_raise):
         folders.sort()
         loose = os.lstat(current).st_mode & 0o022 & ~storage.folder_mode
@@ -173,32 +205,27 @@ def _sealed(
         for name in sorted([*names, *(folder for folder in folders if os.path.islink(f"{current}/{folder}"))]):
             file = f"{current}/{name}"
             if "\\" in name:
-                raise _unsaved(file, "it gave a file a name with a backslash", format, file_io)
-            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, format, file_io)))
+                raise _Unfit(file, "it gave a file a name with a backslash")
+            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file)))
         storage.flush_folder(current)
     if not found:
-        raise _unsaved(path, "it wrote no file into the folder it was given", format, file_io)
+        raise _Unfit(path, "it wrote no file into the folder it was given")
     return found
 
 
-def _sealed_file(
-    storage: LocalStorage,
-    path: str,
-    format: str,
-    file_io: FileIO[Any],
-) -> tuple[int, str]:
+def _sealed_file(storage: LocalStorage, path: str) -> tuple[int, str]:
     try:
         descriptor = os.open(path, READING)
     except FileNotFoundError:
-        raise _unsaved(path, "it wrote no file at the path it was given", format, file_io) from None
+        raise _Unfit(path, "it wrote no file at the path it was given") from None
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise _unsaved(path, "it made a symbolic link", format, file_io) from None
+        raise _Unfit(path, "it made a symbolic link") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _unsaved(path, "it wrote something that is no regular file", format, file_io)
+            raise _Unfit(path, "it wrote something that is no regular file")
         loose = status.st_mode & 0o022 & ~storage.file_mode
         if loose:  # the umask let others write what the default trust then would not read
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~loose)
@@ -221,16 +248,6 @@ def _sealed_file(
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _unsaved(path: str, reason: str, format: str, file_io: FileIO[Any]) -> SaveError:
-    return SaveError(
-        format=format,
-        payload_type="its payload",
-        filepath=path,
-        file_io=type(file_io).__qualname__,
-        cause=ValueError(reason),
-    )
 
 
 def _publish(storage: LocalStorage, address: Address, draft: Draft, written: _Written, folder: str) -> Record:
@@ -308,14 +325,14 @@ def _terminated_cleanly() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    received, unwinding = False, True
+    received, unwinding, process = False, True, os.getpid()
 
     def handle(*_: object) -> None:
         nonlocal received
         received = True
-        if unwinding:
+        if unwinding and os.getpid() == process:
             raise _Terminated
-        kill()  # left behind by an interrupt at the wrong moment
+        kill()  # in a child that was forked meanwhile, or left behind by an interrupt at the wrong moment
 
     def kill() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -165,11 +165,18 @@ class MissingArtifactError(ArtifactError, FileNotFoundError):
 class CorruptArtifactError(ArtifactError):
     """Say that an artifact is damaged. ``path`` is the file, ``reason`` what is wrong with it."""
 
-    def __init__(self, *, name: str, key: str, path: str, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        key: str,
+        path: str,
+        reason: str,
+        repair: str = "load_generate() moves it to quarantine and generates it again",
+    ) -> None:
         self.reason = reason
         super().__init__(
-            f"the artifact of {name!r} with key {key} is damaged: {path} {reason}. "
-            "load_generate() moves it to quarantine and generates it again.",
+            f"the artifact of {name!r} with key {key} is damaged: {path} {reason}. {repair}.",
             name=name,
             key=key,
             path=path,

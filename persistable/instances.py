@@ -190,7 +190,7 @@ class Plan:
         self.prefixes = tuple(_prefix(cls, name) for name in self.names)
         self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
         in_slots = _slots(cls, base)
-        self.in_dict = sum(name not in in_slots for name, _ in listed)
+        self.in_dict = frozenset(name for name, _ in listed if name not in in_slots)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
         self.undecorated = _undecorated(cls)
         self.simple = not (self.absent or self.slots or self.undecorated)
@@ -209,7 +209,7 @@ class Plan:
         if not self.simple:
             return None
         instance = getattr(value, "__dict__", None)
-        if instance is not None and len(instance) != self.in_dict:
+        if instance is not None and not instance.keys() <= self.in_dict:  # it has more than its fields
             return None
         if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
             return None

@@ -17,6 +17,7 @@ from persistable.address import Address
 from persistable.digest import digest_of, digest_of_file
 from persistable.exceptions import (
     CorruptArtifactError,
+    FormatError,
     MissingArtifactError,
     RecordSchemaError,
     UntrustedArtifactError,
@@ -148,7 +149,7 @@ def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record
     path = f"{folder.path}/{record.main_path}"
     if record.is_folder:
         _check_folder(store, address, folder, record, choice)
-        file_io = choice.file_io()
+        file_io = _reader(choice, record)
         payload = read(file_io, path, record.metadata)
         if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
             raise Damage("is missing", path)
@@ -156,7 +157,7 @@ def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record
     file = record.files[0]
     descriptor, status = _open(store, address, folder, file, choice)
     try:
-        file_io = choice.file_io()
+        file_io = _reader(choice, record)
         verify = store.verify
         load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
         if load_buffer is not None and not file_io.memory_mapped:
@@ -172,6 +173,18 @@ def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record
         return Loaded(payload, record, file_io)
     finally:
         os.close(descriptor)
+
+
+def _reader(choice: Choice, record: Record) -> FileIO[Any]:
+    """Return the FileIO for a record. Raises FormatError if a newer one wrote it."""
+    file_io = choice.file_io()
+    if record.format_version > file_io.format_version:
+        raise FormatError(
+            f"{record.main_path} was written by version {record.format_version} of the format {choice.format!r}, and "
+            f"{choice.distribution or type(file_io).__qualname__} reads up to {file_io.format_version}; upgrade it",
+            format=choice.format,
+        )
+    return file_io
 
 
 def _read_verified(
@@ -341,10 +354,16 @@ def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]
     name = f"{address.folder}/{lineage_name(address.key)}"
     path = store.storage.local_path(name)
     try:
-        raw = store.storage.get(name)
+        raw, reason = store.storage.get(name), "does not have the digest that the record names"
     except FileNotFoundError:
-        raise Damaged(path, "is missing", b"").error(address) from None
+        raw, reason = b"", "is missing"
     if digest_of(raw, record.lineage.partition(":")[0]) != record.lineage:
-        raise Damaged(path, "does not have the digest that the record names", raw).error(address)
+        raise CorruptArtifactError(
+            name=address.name,
+            key=address.key,
+            path=path,
+            reason=reason,
+            repair="The payload is not affected; persist() writes the lineage again",
+        )
     nodes: dict[str, dict[str, Any]] = json.loads(raw)
     return nodes

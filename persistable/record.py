@@ -29,6 +29,7 @@ _CLASS = '\n    "class": "'
 _TAIL = re.compile(
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
+_DIGESTS = ("xxh3_128:", "sha256:")
 _TAIL_LONGEST = 512  # bytes, far above what a check and a signature take
 
 
@@ -84,17 +85,29 @@ class Record:
         key: 32 hex characters.
         class_path: import path of the class that generated the payload.
         format: name of the format that reads the payload.
+        format_version: version of the layout that the format wrote.
         distribution: name and version of the distribution that brought the format; None for an injected FileIO.
         metadata: what the format keeps for itself.
         files: the payload's files.
     """
 
-    __slots__ = ("_document", "class_path", "distribution", "files", "format", "key", "metadata", "raw")
+    __slots__ = (
+        "_document",
+        "class_path",
+        "distribution",
+        "files",
+        "format",
+        "format_version",
+        "key",
+        "metadata",
+        "raw",
+    )
 
     def __init__(self, raw: bytes, head: _Head, files: tuple[PayloadFile, ...]) -> None:
         self.raw, self.files = raw, files
         self.key, self.class_path, payload = head
         self.format: str = payload["format"]
+        self.format_version: int = payload["format_version"]
         self.distribution: str | None = payload.get("distribution")
         self.metadata: dict[str, Any] = payload["metadata"]
         self._document: dict[str, Any] | None = None
@@ -247,8 +260,12 @@ def _has_its_types(head: _Head, files: Sequence[PayloadFile]) -> bool:
     """Whether what a hit relies on is what it takes it for: a check can be computed by anybody."""
     if not (type(head.class_path) is type(head.payload["format"]) is str and type(head.payload["metadata"]) is dict):
         return False
+    if type(head.payload["format_version"]) is not int:
+        return False
     for file in files:
         if not (type(file.path) is type(file.digest) is str and type(file.bytes) is int and file.bytes >= 0):
+            return False
+        if not file.digest.startswith(_DIGESTS):
             return False
     return True
 
@@ -260,7 +277,9 @@ def _is_whole(document: dict[str, Any]) -> bool:
         return False
     if not (type(document["untracked_params"]) is type(document["provenance"]) is dict):
         return False
-    return type(document["identity"]["name"]) is str and (lineage is None or type(lineage) is str)
+    if lineage is not None and not (type(lineage) is str and lineage.startswith(_DIGESTS)):
+        return False
+    return type(document["identity"]["name"]) is str
 
 
 def render(

@@ -106,6 +106,8 @@ class ArtifactStore:
         self._durability = None if durability is None else _one_of("durability", durability, _DURABILITY)
         self._lock_timeout = lock_timeout if isinstance(lock_timeout, _Unset) else _seconds(lock_timeout)
         self._registry = registry
+        if keep_rejected is not None and not isinstance(keep_rejected, bool):
+            raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
         self._storage: LocalStorage | None = None
         self._judged: set[tuple[str, str]] = set()
@@ -331,8 +333,13 @@ class ArtifactStore:
 
 def _located(location: Any) -> str:
     if isinstance(location, str):
-        if location.startswith("file://"):
-            location = location.removeprefix("file://")
+        if location[:7].lower() == "file://":
+            from urllib.parse import unquote, urlsplit
+
+            url = urlsplit(location)
+            if url.netloc not in ("", "localhost") or not url.path:
+                raise ValueError(f"data_dir {location!r} is not a local folder: give file:///path, or the path")
+            location = unquote(url.path)
         elif _URL.match(location):
             return location.rstrip("/")
     elif isinstance(location, os.PathLike):
@@ -365,6 +372,8 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
 def _seconds(value: float | str | None) -> float | None:
     if value is None:
         return None
+    if isinstance(value, bool):
+        raise ValueError(f"lock_timeout={value!r}: give seconds, at least 0, or None to wait")
     try:
         seconds = float(value)
     except (TypeError, ValueError):

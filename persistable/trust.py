@@ -68,9 +68,20 @@ class Trust:
                 return path, f"belongs to {_user_name(owner)}"
             if mode & stat.S_IWOTH:
                 return path, f"is writable by everybody (mode {stat.S_IMODE(mode):04o})"
-            if mode & stat.S_IWGRP and not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
+            if not mode & stat.S_IWGRP:
+                continue
+            if _has_acl(path):  # whose mask is what shows as the group's bits
+                return path, f"is writable by others through its access control list (mode {stat.S_IMODE(mode):04o})"
+            if not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
                 return path, f"is writable by the group {_group_name(status.st_gid)} (mode {stat.S_IMODE(mode):04o})"
         return None
+
+
+def _has_acl(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except (AttributeError, OSError):
+        return False
 
 
 def _user_id(name: str) -> int:

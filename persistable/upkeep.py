@@ -109,27 +109,39 @@ def _records(store: ArtifactStore) -> Iterator[str]:
 def check(store: ArtifactStore) -> Iterator[Finding]:
     """Verify every artifact; see ``ArtifactStore.check``."""
     for name in _records(store):
-        folder, _, file = name.partition("/")
-        path, key, title = store.storage.local_path(name), file[:32], folder
-        try:
-            with store.storage.enter(folder) as entered:
-                raw, _ = entered.read(file)
-                record = Record.parse(raw, key)
-                title = str(record.identity["name"])
-                if key_of(canonical(record.identity)) != key:
-                    raise Damage("has an identity of another key")
-                reading.verify_payload(entered, record)
-            if record.lineage is not None:
-                _check_lineage(store, folder, record)
-        except FileNotFoundError:
-            continue  # deleted since it was listed
-        except UnknownSchema as unknown:
-            yield Finding(path, title, f"has the unknown record schema {unknown.found}")
-        except (Damage, OSError) as damage:
-            where = f"{damage.path} " if isinstance(damage, Damage) and damage.path else ""
-            yield Finding(path, title, f"{where}{damage}")
-        else:
-            yield Finding(path, title, None)
+        found = _checked(store, name)
+        if found is not None and found[0].problem is not None:
+            raw = found[1]
+            found = _checked(store, name)  # a writer may have replaced it meanwhile
+            while found is not None and found[0].problem is not None and found[1] != raw:
+                raw = found[1]
+                found = _checked(store, name)
+        if found is not None:
+            yield found[0]
+
+
+def _checked(store: ArtifactStore, name: str) -> tuple[Finding, bytes] | None:
+    """Verify one artifact; return what was found and the record that was judged, or None if it is gone."""
+    folder, _, file = name.partition("/")
+    path, key, title, raw = store.storage.local_path(name), file[:32], folder, b""
+    try:
+        with store.storage.enter(folder) as entered:
+            raw, _ = entered.read(file)
+            record = Record.parse(raw, key)
+            title = str(record.identity["name"])
+            if key_of(canonical(record.identity)) != key:
+                raise Damage("has an identity of another key")
+            reading.verify_payload(entered, record)
+        if record.lineage is not None:
+            _check_lineage(store, folder, record)
+    except FileNotFoundError:
+        return None  # deleted since it was listed
+    except UnknownSchema as unknown:
+        return Finding(path, title, f"has the unknown record schema {unknown.found}"), raw
+    except (Damage, OSError) as damage:
+        where = f"{damage.path} " if isinstance(damage, Damage) and damage.path else ""
+        return Finding(path, title, f"{where}{damage}"), raw
+    return Finding(path, title, None), raw
 
 
 def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:

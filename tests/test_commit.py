@@ -492,17 +492,21 @@ def test_only_load_and_save(returned: Any, tmp_path) -> None:
 
 
 def test_metadata_that_is_no_json(tmp_path) -> None:
-    """Metadata that JSON cannot hold is an error before anything changes."""
+    """Metadata that JSON cannot hold are an error before anything changes if loading needs them, else not kept."""
     stored(fast(tmp_path), OLD)
+
+    class Needing(Misbehaving):
+        needs_metadata = True
 
     def save(payload: Any, path: Path) -> Any:
         path.write_bytes(b"x")
         return {"x": object()}
 
-    with pytest.raises((TypeError, OSError)):
-        blob(fast(tmp_path), payload_io=Misbehaving(save)).generate(value=NEW)
+    with pytest.raises(SaveError, match="metadata that JSON cannot hold"):
+        blob(fast(tmp_path), payload_io=Needing(save)).generate(value=NEW)
     assert loaded(tmp_path) == OLD
     assert temps(tmp_path) == []
+    assert stored(fast(tmp_path), NEW, payload_io=Misbehaving(save)).record.metadata == {}
 
 
 # -- readers and writers side by side

@@ -1284,7 +1284,7 @@ def test_generator_that_was_read_is_not_persisted(data_dir: Path) -> None:
         p = StreamP(data_dir, Params())
         p.generate(persist=False)
         read(p.payload)
-        with pytest.raises(NoPayloadError, match="read already"):
+        with pytest.raises(NoPayloadError, match="read only once"):
             p.persist()
     p = StreamP(data_dir, Params())
     p.generate(persist=False)

@@ -443,3 +443,9 @@ def test_a_long_list_is_refused_for_its_last_record(tmp_path, late, reason):
     assert caught.value.where == "record 3000, field 'a'"
     assert reason in caught.value.reason
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_of_records_that_take_no_bytes_are_refused(tmp_path):
+    """A list whose items hold None alone would let a file claim any length: it is refused by name, not as a failure."""
+    with pytest.raises(FidelityError, match="take no bytes"):
+        AvroFileIO().save([{"a": [{"x": None}]}], tmp_path / "x.avro")

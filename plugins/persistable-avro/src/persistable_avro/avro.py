@@ -115,7 +115,7 @@ class AvroFileIO(FileIO[Any]):
         if len(records) > _SAMPLE:
             if certain:
                 try:
-                    return self._write_file(_Source(records, read_schema(raw), checking=True), filepath)
+                    return self._write_file(_Source(records, self._inferred(raw), checking=True), filepath)
                 except FidelityError:
                     whole, _ = self._infer(records)
                     if whole == raw:
@@ -123,7 +123,14 @@ class AvroFileIO(FileIO[Any]):
                     raw = whole
             else:
                 raw, _ = self._infer(records)
-        return self._write_file(_Source(records, read_schema(raw), checking=False), filepath)
+        return self._write_file(_Source(records, self._inferred(raw), checking=False), filepath)
+
+    def _inferred(self, raw: Any) -> Any:
+        """Take an inferred schema as any other; one that would not be read back is no way to keep the records."""
+        try:
+            return read_schema(raw)
+        except ValueError as error:
+            raise FidelityError(format=self.name, where="payload", reason=str(error)) from None
 
     def _infer(self, records: list[Any]) -> tuple[Any, bool]:
         try:
