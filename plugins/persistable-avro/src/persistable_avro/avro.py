@@ -125,7 +125,7 @@ class AvroFileIO(FileIO[Any]):
                 raw, _ = self._infer(records)
         return self._write_file(_Source(records, self._inferred(raw), checking=False), filepath)
 
-    def _inferred(self, raw: Any) -> Any:
+    def _inferred(self, raw: Any) -> Schema:
         """Take an inferred schema as any other; one that would not be read back is no way to keep the records."""
         try:
             return read_schema(raw)
