@@ -88,6 +88,16 @@ def test_all_dtypes_together_and_without_rows_come_back_equal(round_trip, differ
     assert difference(WIDE.iloc[:0], round_trip(WIDE.iloc[:0])) is None
 
 
+@pytest.mark.parametrize("file_io", [ParquetFileIO(), FeatherFileIO(), CsvFileIO()], ids=repr)
+@pytest.mark.parametrize("width", ["f4", "f8"])
+def test_nan_and_na_of_a_nullable_float_stay_apart(file_io, width, round_trip, difference):
+    values = pd.arrays.FloatingArray(np.array([np.nan, 1, 2], width), np.array([False, False, True]))
+    frame = pd.DataFrame({"x": values}, index=pd.Index(values, name="i"))
+    loaded = round_trip(frame, file_io)
+    assert difference(frame, loaded) is None
+    loaded.iloc[0, 0] = 5.0
+
+
 INDEXES = {
     "range": pd.RangeIndex(10, 4, -2, name="r"),
     "int": pd.Index([3, 1, 1], name=("a", 1)),

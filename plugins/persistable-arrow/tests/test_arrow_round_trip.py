@@ -111,12 +111,17 @@ def _masked(draw, n):
             [
                 ("Int64", INTS),
                 ("UInt8", st.integers(0, 255)),
-                ("Float64", st.floats(allow_nan=False)),
+                ("Float64", st.floats()),
+                ("Float32", st.floats(width=32)),
                 ("boolean", st.booleans()),
             ]
         )
     )
-    return pd.array(draw(sized(values | st.none(), n)), dtype=dtype)
+    drawn = draw(sized(values | st.none(), n))
+    missing = np.array([value is None for value in drawn], dtype=bool)
+    dtype = pd.api.types.pandas_dtype(dtype)
+    filled = np.array([dtype.type(0) if value is None else value for value in drawn], dtype=dtype.numpy_dtype)
+    return dtype.construct_array_type()(filled, missing)  # pd.array would make NaN missing
 
 
 def _arrow(draw, n):

@@ -5,7 +5,8 @@ Representation decisions, by dtype (``note["kind"]``):
 - ``numpy``: bool, integers, floats of 16 to 64 bits, datetime64 and timedelta64 as they are. NaN in a float column and
   NaT are Arrow nulls, as everywhere around pandas: ordinary readers and SQL see a missing value.
 - ``datetimetz``: an Arrow timestamp with a zone; which zone object it was is kept in the note.
-- ``string``, ``masked``, ``arrow``: the dtype's own conversion; storage and missing value are kept in the note.
+- ``string``, ``arrow``: the dtype's own conversion; storage and missing value are kept in the note.
+- ``masked``: values, and nulls for NA. A NaN of ``Float64`` stays NaN.
 - ``categorical``: an Arrow dictionary. Categories that Arrow cannot hold as plain values (intervals, periods, mixed
   objects) are written by their text, and kept in the note.
 - ``period``: the ordinals. ``interval``: a struct of left and right.
@@ -136,11 +137,18 @@ def decode_array(array: Any, note: dict[str, Any]) -> Any:
         case "string":
             return _string_dtype(note["storage"], note["missing"]).__from_arrow__(chunked)
         case "masked":
-            return pandas.api.types.pandas_dtype(note["dtype"]).__from_arrow__(chunked)
+            return _decode_masked(chunked, pandas.api.types.pandas_dtype(note["dtype"]))
         case "arrow":
             return pandas.ArrowDtype(unpack_type(note["type"])).__from_arrow__(chunked)
         case unknown:
             raise ValueError(f"unknown kind of column {unknown!r}")
+
+
+def _decode_masked(chunked: Any, dtype: Any) -> Any:
+    # pandas' own conversion makes NaN missing
+    missing = chunked.is_null().to_numpy()
+    values = chunked.fill_null(False if dtype.kind == "b" else 0).to_numpy()
+    return dtype.construct_array_type()(writeable(values, dtype.numpy_dtype), missing)
 
 
 def _string_dtype(storage: str, missing: str) -> Any:
