@@ -113,6 +113,7 @@ def test_a_file_without_a_record_is_read_as_a_table(path):
         (pa.array([["a"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), "nested"),
         (pa.DictionaryArray.from_arrays([0], [[1]]), "nested"),
         (pa.array([None], pa.month_day_nano_interval()), "no exact text"),
+        (pa.DictionaryArray.from_arrays([0], pa.array(np.array([1.5], "f2"))), "dictionary of float16"),
     ],
     ids=lambda value: str(getattr(value, "type", value))[:30],
 )
@@ -120,6 +121,17 @@ def test_what_csv_cannot_hold_is_declined_by_column(values, reason, round_trip):
     with pytest.raises(FidelityError, match=reason) as caught:
         round_trip(pa.table({"good": [1], "bad": values}))
     assert "bad" in str(caught.value)
+
+
+def test_text_that_is_not_utf_8_is_declined_by_column(round_trip):
+    offsets = {pa.string(): np.array([0, 2], "i4"), pa.large_string(): np.array([0, 2], "i8")}
+    for data_type, bounds in offsets.items():
+        invalid = pa.Array.from_buffers(data_type, 1, [None, pa.py_buffer(bounds.tobytes()), pa.py_buffer(b"\xff\xfe")])
+        coded = pa.DictionaryArray.from_arrays(pa.array([0]), invalid, safe=False)
+        extension = pd.arrays.ArrowExtensionArray(invalid)
+        for payload in (pa.table({"bad": invalid}), pa.table({"bad": coded}), pd.DataFrame({"bad": extension})):
+            with pytest.raises(FidelityError, match=r"bad: .*UTF8"):
+                round_trip(payload)
 
 
 def test_pandas_columns_that_csv_cannot_hold_are_declined_by_column(round_trip):

@@ -65,6 +65,10 @@ def test_extension_types_and_invalid_values_are_declined_by_column(round_trip):
         round_trip(pa.table({"bad": array}))
     with pytest.raises(FidelityError, match=r"bad: .*whole number of days"):
         round_trip(pa.table({"bad": pa.array([1], pa.date64())}))
+    text = pa.array([b"\xff"], pa.large_binary()).view(pa.large_string())
+    for payload in (pa.table({"bad": text}), pd.DataFrame({"bad": pd.arrays.ArrowExtensionArray(text)})):
+        with pytest.raises(FidelityError, match=r"bad: .*UTF8"):
+            round_trip(payload)
     nested = pa.StructArray.from_arrays([array], ["x"])
     with pytest.raises(FidelityError, match="bad: the extension type"):
         round_trip(pa.table({"bad": nested}))

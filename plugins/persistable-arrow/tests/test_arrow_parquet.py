@@ -336,6 +336,15 @@ def test_arrow_types_that_parquet_changes_are_declined_by_column(array, round_tr
         round_trip(pa.table({"good": [1] * len(array), "bad": array}))
 
 
+def test_dictionaries_that_could_not_be_looked_up_again_are_declined_by_column(round_trip):
+    half = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array(np.array([1.5], "f2")))
+    text = pa.array([b"\xff"], pa.large_binary()).view(pa.large_string())
+    invalid = pa.DictionaryArray.from_arrays(pa.array([0]), text, safe=False)
+    for array, reason in ((half, "float16"), (half[:0], "float16"), (invalid, "UTF8")):
+        with pytest.raises(FidelityError, match=f"bad: .*{reason}"):
+            round_trip(pa.table({"bad": array}))
+
+
 def test_nulls_where_none_are_allowed_are_declined(round_trip):
     table = pa.Table.from_arrays([pa.array([None], pa.int8())], schema=pa.schema([pa.field("x", pa.int8(), False)]))
     with pytest.raises(FidelityError, match="x: nulls"):

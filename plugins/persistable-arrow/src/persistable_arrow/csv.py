@@ -11,7 +11,7 @@ Representation decisions:
   pyarrow and polars, which tell them apart, get ``nan`` and empty.
 - Times with a zone are written in UTC; durations, periods and float16 as plain numbers; categoricals by their values.
 - Declined: nested and binary columns, years outside 1 to 9999, decimals of other widths than 128 bits, views,
-  extension types, a table without columns.
+  extension types, text that is not UTF-8, a table without columns.
 - Slices are formatted by several threads and written in order; pyarrow's reader uses several threads by itself.
 """
 
@@ -29,7 +29,7 @@ import pyarrow.csv
 
 from persistable_arrow.frame import FrameFileIO, from_table, to_table
 from persistable_arrow.label import Declined, unique_names
-from persistable_arrow.schema import flatten_dictionary, pack_schema, restore_table, unpack_schema
+from persistable_arrow.schema import check_values, flatten_dictionary, pack_schema, restore_table, unpack_schema
 
 __all__ = ["CsvFileIO"]
 
@@ -67,6 +67,7 @@ class CsvFileIO(FrameFileIO[Any]):
     def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> Mapping[str, Any]:
         try:
             table, note = to_table(payload)
+            check_values(table)
             names = unique_names(table.column_names)
             text, longest, newlines, dictionaries = _to_text(table, names)
         except Declined as declined:

@@ -28,6 +28,7 @@ import pyarrow.ipc
 
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, from_table, to_table
 from persistable_arrow.label import Declined
+from persistable_arrow.schema import check_values
 
 __all__ = ["FeatherFileIO"]
 
@@ -60,8 +61,7 @@ class FeatherFileIO(FrameFileIO[Any]):
         try:
             table, note = to_table(payload)
             _check_schema(table.schema)
-            if note["type"] == "pyarrow.Table":
-                _check_values(table)
+            check_values(table)
         except Declined as declined:
             raise self._fidelity_error(declined) from declined.__cause__
         metadata = dict(table.schema.metadata or {})
@@ -119,14 +119,6 @@ def _empty_batch(table: Any) -> Any:
 def _check_schema(schema: Any) -> None:
     for field in schema:
         _check_type(field.type, field.name)
-
-
-def _check_values(table: Any) -> None:
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        try:
-            column.validate(full=True)  # as loading does
-        except pyarrow.ArrowInvalid as error:
-            raise Declined(name, str(error)) from error
 
 
 def _check_type(data_type: Any, where: str) -> None:

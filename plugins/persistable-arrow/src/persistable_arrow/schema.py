@@ -18,6 +18,7 @@ import pyarrow.ipc
 from persistable_arrow.label import Declined
 
 __all__ = [
+    "check_values",
     "flatten_dictionary",
     "pack_array",
     "pack_schema",
@@ -71,15 +72,30 @@ def unpack_array(text: str) -> Any:
     return table.column(0)
 
 
+def check_values(table: Any) -> None:
+    """Raise Declined for a column whose values Arrow calls invalid, such as text that is not UTF-8."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)  # as loading does
+        except pyarrow.ArrowInvalid as error:
+            raise Declined(name, str(error)) from error
+
+
 def flatten_dictionary(column: Any, where: str) -> tuple[Any, str]:
     """Return a dictionary column whose chunks share one dictionary, and that dictionary packed.
 
-    Raises Declined for a dictionary with nulls or repeated values, whose indices could not be found again.
+    Raises Declined for a dictionary with nulls, repeated values or float16, whose indices could not be found again.
     """
+    if pyarrow.types.is_float16(column.type.value_type):
+        raise Declined(where, "a dictionary of float16: pyarrow cannot look its values up")
     column = column.unify_dictionaries()
     dictionary = column.chunk(0).dictionary if column.num_chunks else pyarrow.array([], column.type.value_type)
     if dictionary.null_count or len(pyarrow.compute.unique(dictionary)) < len(dictionary):
         raise Declined(where, "a dictionary with nulls or repeated values")
+    try:
+        dictionary.validate(full=True)  # as unpack_array does
+    except pyarrow.ArrowInvalid as error:
+        raise Declined(where, str(error)) from error
     return column, pack_array(dictionary, f"{where} (dictionary)")
 
 
