@@ -328,6 +328,9 @@ def test_arrow_tables_come_back_with_their_exact_schema(round_trip, difference):
         pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])]),
         pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16))),
         pa.RunEndEncodedArray.from_arrays([1], ["a"]),
+        pa.array([Decimal(1200)], pa.decimal128(3, -2)),
+        pa.array([[Decimal(1200)]], pa.list_(pa.decimal256(3, -2))),
+        pa.array([Decimal(1200)], pa.decimal128(3, -2)).dictionary_encode(),
     ],
     ids=lambda array: str(array.type)[:40],
 )
@@ -349,6 +352,46 @@ def test_nulls_where_none_are_allowed_are_declined(round_trip):
     table = pa.Table.from_arrays([pa.array([None], pa.int8())], schema=pa.schema([pa.field("x", pa.int8(), False)]))
     with pytest.raises(FidelityError, match="x: nulls"):
         round_trip(table)
+
+
+def _strict(name="item"):
+    return pa.field(name, pa.int8(), nullable=False)
+
+
+STRICT_STRUCT = pa.struct([_strict("x")])
+STRICT_MAP = pa.map_(pa.string(), _strict("value"))
+STRICT_NESTED = [
+    (STRICT_STRUCT, [{"x": 1}, None], {"x": None}),
+    (pa.list_(_strict()), [[1], None, []], [None]),
+    (pa.large_list(STRICT_STRUCT), [[{"x": 1}, None], None], [{"x": None}]),
+    (pa.list_(pa.field("item", STRICT_STRUCT, nullable=False)), [[{"x": 1}], None], [None]),
+    (pa.list_(_strict(), 2), [[1, 2], [3, 4]], [1, None]),
+    (pa.list_(_strict(), 2), [[1, 2], [3, 4]], None),
+    (STRICT_MAP, [[("a", 1)], None, []], [("a", None)]),
+]
+
+
+@pytest.mark.parametrize(("data_type", "good", "bad"), STRICT_NESTED, ids=lambda value: str(value)[:40])
+def test_nulls_within_a_nested_type_that_allows_none_are_declined(data_type, good, bad, round_trip, difference):
+    array = pa.array([bad, *good, bad], data_type)
+    sliced = pa.table({"x": array[1:-1]})  # what lies outside of a slice does not count
+    assert difference(sliced, round_trip(sliced)) is None
+    assert difference(sliced.slice(0, 1), round_trip(sliced.slice(0, 1))) is None
+    extension = pd.arrays.ArrowExtensionArray(array[1:])
+    for payload in (pa.table({"x": array[:-1]}), pa.table({"x": array[1:]}), pd.DataFrame({"x": extension})):
+        with pytest.raises(FidelityError, match=r"x: null"):
+            round_trip(payload)
+
+
+@pytest.mark.parametrize("error", [pa.ArrowInvalid, pa.ArrowNotImplementedError, NotImplementedError])
+def test_what_the_writer_refuses_is_declined(error, round_trip, monkeypatch):
+    def refuse(*_, **__):
+        raise error("not this one")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", refuse)
+    with pytest.raises(FidelityError, match="not this one") as caught:
+        round_trip(pa.table({"x": [1]}))
+    assert isinstance(caught.value.__cause__, error)
 
 
 POLARS = pl.DataFrame(

@@ -74,14 +74,15 @@ def test_streams_that_would_not_come_back_are_declined(stream, reason, path):
         ParquetFileIO().save(stream, path)
 
 
-def test_an_error_of_the_stream_is_chained(path):
+@pytest.mark.parametrize("error", [RuntimeError, pa.ArrowInvalid, NotImplementedError])
+def test_an_error_of_the_stream_is_chained(error, path):
     def batches():
         yield TABLE.to_batches()[0]
-        raise RuntimeError("the source broke")
+        raise error("the source broke")
 
     with pytest.raises(SaveError, match="the source broke") as caught:
         ParquetFileIO().save(batches(), path)
-    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert isinstance(caught.value.__cause__, error)
 
 
 def test_other_formats_do_not_take_streams():

@@ -6,8 +6,8 @@ Representation decisions:
   Arrow schema and dictionaries. The file alone suffices to load it; other tools ignore the entry.
 - pyarrow's defaults: format version 2.6, snappy, dictionary encoding, row groups of 2**20 rows. Options change them.
 - ``timestamp[s]`` and ``time32[s]`` are written in milliseconds, ``date64`` in days, and cast back; values that do not
-  fit are declined. Unions, intervals, run-end encoded, view and extension types, and dictionaries inside nested columns
-  are declined.
+  fit are declined. Unions, intervals, run-end encoded, view and extension types, dictionaries inside nested columns,
+  decimals of negative scale, and nulls where a field or a nested one is declared not nullable are declined.
 - A RecordBatchReader, or an iterator of record batches, is written row group by row group and comes back as a table,
   or as a reader again with ``as_reader=True``. Its dictionary columns are declined: their values are not known before
   the end.
@@ -102,9 +102,12 @@ class ParquetFileIO(FrameFileIO[Any]):
                 note["dictionaries"] = {}
                 physical = physical_schema(schema)
                 return writing._write(filepath, physical, tables, note)
-            table, note = to_table(payload)
-            table, added = to_physical(table, keep_metadata=note["type"] == "pyarrow.Table")
-            return writing._write(filepath, table.schema, iter([table]), note | added)
+            try:
+                table, note = to_table(payload)
+                table, added = to_physical(table, keep_metadata=note["type"] == "pyarrow.Table")
+                return writing._write(filepath, table.schema, iter([table]), note | added)
+            except (pyarrow.ArrowInvalid, NotImplementedError) as error:  # the next format is asked
+                raise Declined("payload", str(error)) from error
         except Declined as declined:
             raise self._fidelity_error(declined) from declined.__cause__
 

@@ -54,12 +54,12 @@ def _is_exact(data_type: Any) -> bool:
         types.is_fixed_size_binary,
         types.is_date32,
         types.is_time64,
-        types.is_decimal128,
-        types.is_decimal256,
         types.is_duration,
     )
     if isinstance(data_type, pyarrow.BaseExtensionType):
         return False
+    if types.is_decimal128(data_type) or types.is_decimal256(data_type):
+        return bool(data_type.scale >= 0)
     if types.is_timestamp(data_type):
         return not _is_seconds(data_type)
     return any(test(data_type) for test in tests) or data_type == pyarrow.time32("ms")
@@ -95,6 +95,9 @@ def to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, 
         check_type(field.type, field.name)
         if not field.nullable and column.null_count:
             raise Declined(field.name, "nulls in a field that is declared not nullable")
+        if _has_strict_child(field.type):
+            for chunk in column.chunks:
+                _check_children(chunk, field.name)
         if pyarrow.types.is_dictionary(field.type):
             column, dictionaries[str(position)] = flatten_dictionary(column, field.name)
         elif physical.type != field.type:
@@ -103,6 +106,34 @@ def to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, 
     schema = table.schema if keep_metadata else table.schema.remove_metadata()
     note = {"schema": pack_schema(schema), "dictionaries": dictionaries}
     return pyarrow.Table.from_arrays(columns, schema=written), note
+
+
+def _has_strict_child(data_type: Any) -> bool:
+    fields = [data_type.field(i) for i in range(data_type.num_fields)]
+    return any(not field.nullable or _has_strict_child(field.type) for field in fields)
+
+
+def _check_children(array: Any, where: str) -> None:
+    """Raise Declined for nulls in a child that is declared not nullable; what lies under a null does not count."""
+    types, data_type = pyarrow.types, array.type
+    if not data_type.num_fields:
+        return
+    if types.is_struct(data_type):
+        kept = array.drop_null()
+        children = [(data_type.field(i), kept.field(i)) for i in range(data_type.num_fields)]
+    elif types.is_map(data_type):
+        kept = array.drop_null()
+        first, last = (kept.offsets[0].as_py(), kept.offsets[-1].as_py()) if len(kept) else (0, 0)
+        parts = zip((data_type.key_field, data_type.item_field), (kept.keys, kept.items), strict=True)
+        children = [(field, child.slice(first, last - first)) for field, child in parts]
+    else:
+        if types.is_fixed_size_list(data_type) and array.null_count and not data_type.value_field.nullable:
+            raise Declined(where, "null beside lists of fixed size whose values are declared not nullable")
+        children = [(data_type.value_field, array.flatten())]
+    for field, child in children:
+        if not field.nullable and child.null_count:
+            raise Declined(where, f"nulls in {field.name!r}, which is declared not nullable")
+        _check_children(child, where)
 
 
 def _cast_exactly(column: Any, data_type: Any, where: str) -> Any:
