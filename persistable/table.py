@@ -24,7 +24,10 @@ CORE = "persistable"
 FIRST_PARTY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "npy": ("persistable-numpy", ("numpy.ndarray", "numpy.memmap")),
     "npz": ("persistable-numpy", ()),
-    "parquet": ("persistable-arrow", ("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame")),
+    "parquet": (
+        "persistable-arrow",
+        ("pandas.DataFrame", "pyarrow.Table", "pyarrow.RecordBatchReader", "polars.DataFrame"),
+    ),
     "csv": ("persistable-arrow", ()),
     "feather": ("persistable-arrow", ()),
     "avro": ("persistable-avro", ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from persistable import ArtifactStore, Persistable, PersistableParams, Registry
 from persistable.exceptions import FidelityError, SaveError
-from persistable_arrow import FeatherFileIO, ParquetFileIO
+from persistable_arrow import FeatherFileIO, ParquetFileIO, hooks
 
 TABLE = pa.table({"x": range(1000), "t": pa.array(range(1000), pa.timestamp("s"))}).replace_schema_metadata({"k": "v"})
 
@@ -26,6 +28,23 @@ def test_a_reader_comes_back_as_a_table(path, difference):
     metadata = ParquetFileIO().save(TABLE.to_reader(7), path)
     assert metadata["rows"] == 1000
     assert difference(TABLE.combine_chunks(), ParquetFileIO().load(path, metadata=metadata).combine_chunks()) is None
+
+
+class ReaderP(Persistable[Any, PersistableParams]):
+    """Generate a reader, without a word on its format."""
+
+    def _generate_payload(self, **untracked):
+        return TABLE.to_reader(30)
+
+
+def test_a_reader_is_parquet_by_its_type(tmp_path):
+    registry = Registry(discover=False)
+    registry.add(hooks, name="arrow", distribution="persistable-arrow", version="1")
+    reader = ReaderP(ArtifactStore(tmp_path, registry=registry), PersistableParams())
+    reader.load_generate()
+    assert reader.record.format == "parquet"
+    assert "pyarrow.RecordBatchReader" in reader.record.document["payload"]["chosen"]
+    assert reader.payload.equals(TABLE)
 
 
 def test_an_iterator_of_batches_comes_back_as_a_table(path):

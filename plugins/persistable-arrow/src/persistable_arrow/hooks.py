@@ -13,7 +13,7 @@ def persistable_formats() -> list[FormatSpec]:
             name="parquet",
             suffix=".parquet",
             io="persistable_arrow.parquet:ParquetFileIO",
-            types=("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame"),
+            types=("pandas.DataFrame", "pyarrow.Table", "pyarrow.RecordBatchReader", "polars.DataFrame"),
             default=True,
             executes_code=False,
             install=_HERE,
