@@ -164,3 +164,5 @@ def test_options_are_shown_checked_and_picklable(path, difference):
     assert difference(FRAME, CsvFileIO().load(path, metadata=metadata)) is None
     with pytest.raises(ValueError, match="threads"):
         CsvFileIO(threads=0)
+    with pytest.raises(TypeError, match=r"threads has to be a whole number or None, not 1\.5"):
+        CsvFileIO(threads=1.5)

@@ -430,8 +430,29 @@ def test_options_are_used_shown_and_picklable(tmp_path, round_trip):
     footer = pq.read_metadata(path)
     assert footer.num_row_groups == 3
     assert footer.row_group(0).column(0).compression == "ZSTD"
-    with pytest.raises(ValueError, match="row_group_size"):
-        ParquetFileIO(row_group_size=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"compression": "foo"}, ValueError, r"'snappy', 'zstd', .*, not 'foo'"),
+        ({"compression": None}, ValueError, "'none', not None"),
+        ({"compression_level": 1}, ValueError, "'snappy' does not take the level 1"),
+        ({"compression": "gzip", "compression_level": 11}, ValueError, "'gzip' does not take the level 11"),
+        ({"compression": "none", "compression_level": 1}, ValueError, "has no level"),
+        ({"compression": "zstd", "compression_level": 2.5}, TypeError, "whole number or None, not 2.5"),
+        ({"row_group_size": 0}, ValueError, "row_group_size has to be at least 1, not 0"),
+        ({"row_group_size": -1}, ValueError, "at least 1, not -1"),
+        ({"row_group_size": 2.5}, TypeError, "row_group_size has to be a whole number or None, not 2.5"),
+        ({"row_group_size": True}, TypeError, "not True"),
+        ({"use_dictionary": "x"}, TypeError, "a list of columns, not 'x'"),
+        ({"use_dictionary": 1}, TypeError, "not 1"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_refused_at_once(options, error, message):
+    with pytest.raises(error, match=message):
+        ParquetFileIO(**options)
 
 
 def test_columns_and_filters_choose_by_label_and_keep_the_index(round_trip, difference):

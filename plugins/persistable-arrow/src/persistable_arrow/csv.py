@@ -27,7 +27,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.csv
 
-from persistable_arrow.frame import FrameFileIO, from_table, to_table
+from persistable_arrow.frame import FrameFileIO, check_count, from_table, to_table
 from persistable_arrow.label import Declined, unique_names
 from persistable_arrow.schema import check_values, flatten_dictionary, pack_schema, restore_table, unpack_schema
 
@@ -52,9 +52,7 @@ class CsvFileIO(FrameFileIO[Any]):
     _options: ClassVar[tuple[str, ...]] = ("threads",)
 
     def __init__(self, *, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads has to be at least 1, not {threads}")
-        self.threads = threads
+        self.threads = check_count("threads", threads)
 
     def _check(self, payload: Any) -> None:
         super()._check(payload)

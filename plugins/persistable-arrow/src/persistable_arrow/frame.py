@@ -6,6 +6,7 @@ pandas and polars are imported only when a payload or a note is of theirs.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
@@ -19,7 +20,16 @@ from persistable_arrow.label import Declined
 if TYPE_CHECKING:
     import os
 
-__all__ = ["NOTE_KEY", "FrameFileIO", "check_payload", "frame_labels", "from_table", "is_stream", "to_table"]
+__all__ = [
+    "NOTE_KEY",
+    "FrameFileIO",
+    "check_count",
+    "check_payload",
+    "frame_labels",
+    "from_table",
+    "is_stream",
+    "to_table",
+]
 
 NOTE_KEY = b"persistable"
 _PANDAS, _POLARS, _ARROW = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"
@@ -75,6 +85,17 @@ class FrameFileIO(FileIO[PayloadT], Generic[PayloadT]):
 
     def _fidelity_error(self, declined: Declined) -> FidelityError:
         return FidelityError(format=type(self).name, where=declined.where, reason=declined.reason)
+
+
+def check_count(name: str, value: Any) -> int | None:
+    """Return the value of an option that counts something. Raises TypeError or ValueError, naming the option."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} has to be a whole number or None, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} has to be at least 1, not {value!r}")
+    return operator.index(value)
 
 
 def is_stream(payload: Any) -> bool:

@@ -27,7 +27,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from persistable_arrow.frame import NOTE_KEY, FrameFileIO, frame_labels, from_table, is_stream, to_table
+from persistable_arrow.frame import NOTE_KEY, FrameFileIO, check_count, frame_labels, from_table, is_stream, to_table
 from persistable_arrow.label import Declined
 from persistable_arrow.parquet_types import check_type, physical_schema, to_physical
 from persistable_arrow.schema import pack_schema, restore_table, unpack_schema
@@ -36,6 +36,7 @@ __all__ = ["ParquetFileIO"]
 
 _NOTE_LIMIT = 70 << 20  # parquet libraries refuse footers with strings of 100 MB, and pyarrow 16 adds a third
 _STREAM_ROWS, _STREAM_BYTES = 1 << 17, 64 << 20  # a row group of a stream ends at the first of these
+_CODECS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
 
 
 class ParquetFileIO(FrameFileIO[Any]):
@@ -76,12 +77,18 @@ class ParquetFileIO(FrameFileIO[Any]):
         filters: Any = None,
         as_reader: bool = False,
     ) -> None:
-        if row_group_size is not None and row_group_size < 1:
-            raise ValueError(f"row_group_size has to be at least 1, not {row_group_size}")
+        if compression not in _CODECS:
+            raise ValueError(f"compression has to be one of {', '.join(map(repr, _CODECS))}, not {compression!r}")
+        if compression_level is not None:
+            _check_level(compression, compression_level)
+        columns_given = isinstance(use_dictionary, Sequence) and not isinstance(use_dictionary, str)
+        if not isinstance(use_dictionary, bool) and not columns_given:
+            raise TypeError(f"use_dictionary has to be True, False or a list of columns, not {use_dictionary!r}")
         if as_reader and filters is not None:
             raise ValueError("as_reader reads all rows: filter its batches instead")
         self.compression, self.compression_level = compression, compression_level
-        self.row_group_size, self.use_dictionary = row_group_size, use_dictionary
+        self.row_group_size = check_count("row_group_size", row_group_size)
+        self.use_dictionary = use_dictionary
         self.columns = None if columns is None else list(columns)
         self.filters, self.as_reader = filters, as_reader
 
@@ -260,6 +267,20 @@ def _read_batches(file: Any, note: dict[str, Any] | None, positions: list[int] |
 
     schema = restore(file.schema_arrow.empty_table()).schema
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def _check_level(compression: str, level: Any) -> None:
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise TypeError(f"compression_level has to be a whole number or None, not {level!r}")
+    if compression == "none":
+        raise ValueError(f"compression 'none' has no level, not {level!r}")
+    try:
+        pyarrow.Codec(compression, level)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"compression {compression!r} does not take the level {level!r}: {error}") from error
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------------
