@@ -147,6 +147,41 @@ def test_pandas_columns_that_csv_cannot_hold_are_declined_by_column(round_trip):
         round_trip(pd.DataFrame())
 
 
+def _words(count):
+    return [f"word {i:07}" for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("make", "column"),
+    [
+        (lambda n: pd.DataFrame({"good": pd.Categorical(["a"] * n), "bad": pd.Categorical(_words(n))}), "bad"),
+        (lambda n: pd.DataFrame({"x": range(n)}, index=pd.CategoricalIndex(_words(n), name="bad")), "bad"),
+        (lambda n: pd.DataFrame({"x": range(n)}, index=pd.MultiIndex.from_arrays([_words(n), [1] * n])), "level_0"),
+        (lambda n: pd.DataFrame({"bad": pd.cut(range(n), n)}), "bad"),
+        (lambda n: pl.DataFrame({"bad": pl.Series(_words(n), dtype=pl.Enum(_words(n)))}), "bad"),
+        (lambda n: pa.table({"bad": pa.array(_words(n)).dictionary_encode()}), "bad"),
+    ],
+    ids=["column", "index", "level", "by text", "Enum", "table"],
+)
+def test_more_categories_than_a_record_should_hold_are_declined_by_column(make, column, path, difference):
+    few = make(5_000)
+    metadata = CsvFileIO().save(few, path)
+    assert difference(few, CsvFileIO().load(path, metadata=metadata)) is None
+    assert len(json.dumps(metadata)) < 1_100_000
+    with pytest.raises(
+        FidelityError, match=r"categories make \d+ bytes in the record, where csv keeps 1048576"
+    ) as caught:
+        CsvFileIO().save(make(60_000), path)
+    assert column in caught.value.where
+
+
+def test_categories_of_all_columns_count_together(path):
+    frame = pd.DataFrame({f"c{i}": pd.Categorical(_words(15_000)) for i in range(3)})
+    CsvFileIO().save(frame[["c0", "c1"]], path)
+    with pytest.raises(FidelityError, match="c2: its categories"):
+        CsvFileIO().save(frame, path)
+
+
 def test_a_file_that_does_not_fit_its_record_is_refused(path):
     metadata = CsvFileIO().save(FRAME, path)
     text = path.read_bytes()

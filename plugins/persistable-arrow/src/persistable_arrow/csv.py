@@ -11,12 +11,14 @@ Representation decisions:
   pyarrow and polars, which tell them apart, get ``nan`` and empty.
 - Times with a zone are written in UTC; durations, periods and float16 as plain numbers; categoricals by their values.
 - Declined: nested and binary columns, years outside 1 to 9999, decimals of other widths than 128 bits, views,
-  extension types, text that is not UTF-8, a table without columns.
+  extension types, text that is not UTF-8, a table without columns, and more than about 1 MB of categories (those of
+  levels of a MultiIndex among them), because they are in the record.
 - Slices are formatted by several threads and written in order; pyarrow's reader uses several threads by itself.
 """
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +38,7 @@ __all__ = ["CsvFileIO"]
 _SLICE = 1 << 16  # rows that one thread formats at a time
 _BLOCK = 1 << 20  # bytes that one thread parses at a time; a row has to fit
 _LONGEST = 1 << 29  # bytes of a row: readers count a block in 31 bits
+_CATEGORY_LIMIT = 1 << 20  # bytes of a frame's categories in the record, which is read whenever artifacts are listed
 _PLAIN_WIDTH = 64  # bytes of the longest number or time, and its comma
 
 
@@ -68,6 +71,7 @@ class CsvFileIO(FrameFileIO[Any]):
             check_values(table)
             names = unique_names(table.column_names)
             text, longest, newlines, dictionaries = _to_text(table, names)
+            _check_categories(table, note, dictionaries)
         except Declined as declined:
             raise self._fidelity_error(declined) from declined.__cause__
         schema = table.schema if note["type"] == "pyarrow.Table" else table.schema.remove_metadata()
@@ -190,6 +194,20 @@ def _to_text(table: Any, names: list[str]) -> tuple[Any, int, bool, dict[str, st
     if longest > _LONGEST:
         raise Declined("payload", f"a row of up to {longest} bytes is longer than a csv reader takes")
     return pyarrow.table(columns, names=names), longest, newlines, dictionaries
+
+
+def _check_categories(table: Any, note: Mapping[str, Any], dictionaries: Mapping[str, str]) -> None:
+    """Raise Declined for the column with which the categories, as text in the record, exceed their limit."""
+    index = note.get("index", {})
+    notes = [*note.get("columns", ()), *note.get("dtypes", ())]
+    notes += index["columns"] if index.get("kind") == "multi" else [index.get("array")]
+    size = 0
+    for position, packed in dictionaries.items():
+        column = int(position)
+        size += len(packed) + (len(json.dumps(notes[column])) if column < len(notes) else 0)
+        if size > _CATEGORY_LIMIT:
+            reason = f"its categories make {size} bytes in the record, where csv keeps {_CATEGORY_LIMIT} of a frame's"
+            raise Declined(table.column_names[column], f"{reason}; parquet and feather keep them in the file")
 
 
 def _contains(values: Any, text: str) -> bool:
