@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from persistable.exceptions import FidelityError
-from persistable_arrow import FeatherFileIO
+from persistable import ArtifactStore, Persistable, PersistableParams, Registry
+from persistable.exceptions import CorruptArtifactError, FidelityError
+from persistable_arrow import FeatherFileIO, hooks
 
 
 @pytest.fixture(params=[FeatherFileIO(), FeatherFileIO(compression="zstd", memory_map=False)], ids=repr)
@@ -97,6 +98,32 @@ def test_options_are_shown_checked_and_picklable():
     assert not file_io.memory_mapped
     with pytest.raises(ValueError, match="compression"):
         FeatherFileIO(compression="gzip")
+
+
+class TableP(Persistable[pa.Table, PersistableParams]):
+    """Generate a table that is long enough to have a byte of data to damage."""
+
+    def _generate_payload(self, **untracked):
+        return pa.table({"x": [1] * 1000})
+
+
+def test_only_a_map_that_is_injected_skips_the_digest(tmp_path):
+    registry = Registry(discover=False)
+    registry.add(hooks, name="arrow", distribution="persistable-arrow", version="1")
+    store = ArtifactStore(tmp_path, registry=registry)
+    stored = TableP(store, PersistableParams(), payload_io="feather")
+    stored.generate()
+    path = stored.persist_filepath
+    content = bytearray(path.read_bytes())
+    position = content.index((1).to_bytes(8, "little") * 10) + 80
+    content[position] = 7
+    path.write_bytes(content)
+    for options in ({"payload_io": "feather"}, {}, {"payload_io": FeatherFileIO(memory_map=False)}):
+        with pytest.raises(CorruptArtifactError):
+            TableP(store, PersistableParams(), **options).load()
+    mapped = TableP(store, PersistableParams(), payload_io=FeatherFileIO())
+    mapped.load()
+    assert 7 in mapped.payload.column("x").to_pylist()
 
 
 def test_another_file_than_the_recorded_one_is_refused_by_its_sizes(tmp_path):

@@ -91,6 +91,29 @@ def test_plain_pandas_reads_ours_as_the_same_frame(path, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "odd.parquet"), odd)
 
 
+@pytest.mark.parametrize("file_io", [ParquetFileIO(), FeatherFileIO()], ids=["parquet", "feather"])
+def test_plain_pandas_sees_what_the_readme_says_of_what_arrow_has_no_type_for(file_io, tmp_path):
+    def read(frame):
+        file_io.save(frame, tmp_path / "x")
+        return pd.read_parquet(tmp_path / "x") if file_io.name == "parquet" else pd.read_feather(tmp_path / "x")
+
+    months = pd.period_range("1970-03", periods=1, freq="M")
+    row = read(pd.DataFrame({"p": months, "i": pd.interval_range(0, 1), "c": pd.Categorical(months)}, index=months))
+    assert list(row.index) == [2]
+    assert row.iloc[0].to_list() == [2, {"left": 0, "right": 1}, "1970-03"]
+    assert isinstance(row["c"].dtype, pd.CategoricalDtype)
+    numbers = read(pd.DataFrame({"c": pd.Categorical([3, 1])}))["c"]
+    assert isinstance(numbers.dtype, pd.CategoricalDtype) == (file_io.name == "feather")
+    assert numbers.to_list() == [3, 1]
+    multi = pd.MultiIndex.from_tuples([("x", 1), ("y", 2)], names=["k", "l"])
+    levels = read(pd.DataFrame({"a": [1, 2]}, index=multi)).index
+    assert levels.to_list() == multi.to_list()
+    categories = [isinstance(level.dtype, pd.CategoricalDtype) for level in levels.levels]
+    assert categories == [True, file_io.name == "feather"]
+    assert list(read(pd.DataFrame([[1, 2]], columns=multi)).columns) == ["('x', 1)", "('y', 2)"]
+    assert list(read(pd.DataFrame([[1, 2]], columns=["a", "a"])).columns) == ["a", "a"]
+
+
 def test_polars_reads_ours_with_the_right_schema(path):
     schema = dict(pl.read_parquet(path).schema)
     assert schema == {

@@ -50,7 +50,7 @@ class FeatherFileIO(FrameFileIO[Any]):
         if compression not in (None, "lz4", "zstd"):
             raise ValueError(f"compression has to be 'lz4', 'zstd' or None, not {compression!r}")
         self.compression, self.memory_map = compression, memory_map
-        self.memory_mapped = memory_map  # the store then verifies sizes, not the digest
+        self.memory_mapped = memory_map  # if it is injected, the store then verifies the size, not the digest
 
     def _check(self, payload: Any) -> None:
         super()._check(payload)
