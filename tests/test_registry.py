@@ -323,6 +323,40 @@ def test_types_with_a_first_party_default_are_not_open(site: Site, installed: bo
     assert next(preferring.for_saving(Frame(), None)).format == "fast"
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_bases_of_types_with_a_first_party_default_are_not_open(
+    site: Site, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """A claim on a base of DataFrame gets no frame, nor what derives from one; other classes of that base it gets."""
+    general = type("NDFrame", (), {})
+    frame = type("DataFrame", (general,), {})
+    mine, other = type("Mine", (frame,), {}), type("Series", (general,), {})
+    monkeypatch.setattr(sys.modules["pandas"], "DataFrame", frame)
+    monkeypatch.setattr(sys.modules["box"], "NDFrame", general, raising=False)
+    monkeypatch.setattr(sys.modules["box"], "Mine", mine, raising=False)
+    site.format("hdf", "box.NDFrame", default=True)
+    site.format("geo", "box.Mine")
+    if installed:
+        site.format("parquet", "pandas.DataFrame", plugin="arrow", distribution="persistable-arrow", default=True)
+    standing = ["parquet"] if installed else []
+    registry = Registry()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        assert formats(registry, frame()) == [*standing, "pickle"]
+        assert formats(registry, mine()) == ["geo", *standing, "pickle"]
+        assert formats(registry, other()) == ["hdf", "pickle"]
+    row = next(row for row in registry.explain(frame) if row.format == "hdf")
+    assert row.rank is None
+    assert row.reason == (
+        "claims its base box.NDFrame, but it is a DataFrame, whose default is not open to plugins; "
+        "ask for it by prefer={'box.NDFrame': 'hdf'}"
+    )
+    preferring = Registry(prefer={"box.NDFrame": "hdf"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        assert formats(preferring, frame()) == [*standing, "hdf", "pickle"]
+
+
 def test_a_first_party_format_that_is_no_default_is_not_preferred_to_others(site: Site) -> None:
     """First-party plugins have defaults where the core's table says so, and else the rights of everybody."""
     site.format("feather", "box.Image", plugin="arrow", distribution="persistable-arrow", default=True)
