@@ -75,17 +75,19 @@ def describe(error: BaseException) -> str:
 def discover(disabled: Collection[str]) -> list[Plugin]:
     """Load all installed plugins in the order of their names; return a row for each.
 
-    ``disabled`` has names of entry points or distributions, or ``"*"``.
+    ``disabled`` has names of distributions or, where no plugin's distribution has the name, of entry points; ``"*"`` is
+    all. So no entry point that is called like another distribution is switched off in its place.
 
     Raises:
         KeyboardInterrupt: the user's; nothing that was found until then is kept.
     """
     off = {canonical_name(name) for name in disabled}
-    rows, manager = [], hook_manager()
-    for distribution, version, entry_point in _entry_points():
+    rows, manager, found = [], hook_manager(), _entry_points()
+    distributions = {canonical_name(distribution) for distribution, _, _ in found}
+    for distribution, version, entry_point in found:
         if isinstance(entry_point, Exception):
             rows.append(Plugin(distribution, distribution, version, "failed", entry_point))
-        elif "*" in off or canonical_name(entry_point.name) in off or canonical_name(distribution) in off:
+        elif off & {"*", canonical_name(distribution)} or canonical_name(entry_point.name) in off - distributions:
             rows.append(Plugin(entry_point.name, distribution, version, "disabled"))
         else:
             load = functools.partial(_load, entry_point)

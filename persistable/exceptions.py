@@ -272,10 +272,12 @@ class BrokenPluginError(FormatError, ImportError):
         self.plugin, self.distribution, self.disabled = plugin, distribution, disabled
         self.reason = "switched off" if disabled else reason
         state = "switched off" if disabled else f"broken: {reason}"
+        installed = distribution.rpartition(" ")[0] or distribution  # of that name there is one; of a plugin's, many
         repair = (
-            f"Take {plugin!r} off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
+            f"Take {' or '.join(repr(name) for name in dict.fromkeys((plugin, installed)))} off the list to use it: "
+            "PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
             if disabled
-            else f"Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin}"
+            else f"Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={installed}"
         )
         super().__init__(
             f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but "

@@ -61,7 +61,8 @@ class Registry:
         prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
             format claims.
         discover: whether to look for installed plugins; without, only the core's formats and ``add``.
-        disabled: entry points or distributions not to load, ``"*"`` for all; ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
+        disabled: distributions or, where none of them has the name, entry points not to load, ``"*"`` for all;
+            ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
         strict: whether a payload whose format's plugin is missing or broken is an error instead of a pickle with a
             warning; ``PERSISTABLE_STRICT_PLUGINS=1``.
 
@@ -170,7 +171,8 @@ class Registry:
             if plugin.error is not None:
                 _warn(
                     f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
-                    f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
+                    f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS="
+                    f"{plugin.distribution}"
                 )
         return table
 

@@ -104,7 +104,7 @@ def test_a_broken_plugin_is_warned_of_once_with_the_way_out(site: Site) -> None:
     [message] = [str(warning.message) for warning in caught]
     assert message == (
         "the plugin 'broken' of broken-dist 0.3 does not work: ModuleNotFoundError: No module named "
-        "'no_such_library'. Repair or reinstall broken-dist, or switch it off: PERSISTABLE_DISABLE_PLUGINS=broken"
+        "'no_such_library'. Repair or reinstall broken-dist, or switch it off: PERSISTABLE_DISABLE_PLUGINS=broken-dist"
     )
     assert caught[0].filename == __file__
     [failure] = registry.failures
@@ -314,6 +314,30 @@ def test_disabled_plugins_are_listed_and_never_imported(
             {"image", "other"} - {*left}
         )
         assert [name for name in ("image", "other") if f"{name}_hooks" in sys.modules] == left
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_switch_of_a_plugin_switches_off_no_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """What a warning says to set is the distribution, and an entry point of another one's name is not meant by it."""
+    site.metadata("takeover-npy", "[persistable]\npersistable-numpy = broken_hooks\n")
+    site.module("broken_hooks", "1 / 0")
+    if installed:
+        site.plugin("numpy", IMAGE, "Persistable_Numpy")
+    with pytest.warns(PluginWarning) as caught:
+        assert len(Registry().failures) == 1
+    [message] = [str(warning.message) for warning in caught]
+    switch = message.rpartition("PERSISTABLE_DISABLE_PLUGINS=")[2]
+    assert switch == "takeover-npy"
+    ours = {"numpy": ("loaded", None)} if installed else {}
+    monkeypatch.setenv("PERSISTABLE_DISABLE_PLUGINS", switch)
+    assert rows(warned=False) == {**ours, "persistable-numpy": ("disabled", None)}
+    found = rows(disabled=["persistable-numpy"])
+    if installed:
+        assert (found["numpy"][0], found["persistable-numpy"][0]) == ("disabled", "failed")
+    else:
+        assert found["persistable-numpy"] == ("disabled", None)
 
 
 def test_settings_of_a_registry_win_over_the_environment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

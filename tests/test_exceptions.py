@@ -76,7 +76,7 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
     ),
     (
         BrokenPluginError(format="npy", plugin="numpy", distribution="persistable-numpy 2.0", reason="ImportError: x"),
-        ("npy", "numpy", "persistable-numpy 2.0", "ImportError: x", "PERSISTABLE_DISABLE_PLUGINS=numpy"),
+        ("npy", "numpy", "persistable-numpy 2.0", "ImportError: x", "PERSISTABLE_DISABLE_PLUGINS=persistable-numpy"),
     ),
     (
         AmbiguousFormatError(

@@ -474,7 +474,7 @@ def test_a_plugin_whose_library_is_missing_is_installed_but_broken(site: Site) -
     assert str(caught.value) == (
         "the format 'png' comes from the plugin 'png_plugin' of png-plugin-dist 1.0, which is installed but broken: "
         "ModuleNotFoundError: No module named 'no_such_library'. Repair or reinstall png-plugin-dist 1.0, or switch it "
-        "off: PERSISTABLE_DISABLE_PLUGINS=png_plugin"
+        "off: PERSISTABLE_DISABLE_PLUGINS=png-plugin-dist"
     )
     assert type(caught.value.__cause__) is ModuleNotFoundError
 
@@ -511,7 +511,8 @@ def test_a_disabled_plugin_is_neither_missing_nor_broken(site: Site, monkeypatch
     assert caught.value.disabled
     assert str(caught.value) == (
         "the format 'parquet' comes from the plugin 'arrow' of persistable-arrow 1.0, which is installed but switched "
-        "off. Take 'arrow' off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
+        "off. Take 'arrow' or 'persistable-arrow' off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or "
+        "Registry(disabled=…)"
     )
 
 
