@@ -178,6 +178,12 @@ def register(
     except SystemExit as error:
         exited = RuntimeError(f"it called sys.exit({error.code!r}) when it was loaded")
         return Plugin(name, distribution, version, "failed", exited)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - cancellations and outcomes of tests are raised like errors
+        raised = RuntimeError(f"it raised {describe(error)}")
+        raised.__cause__ = error
+        return Plugin(name, distribution, version, "failed", raised)
     finally:
         if manager.has_plugin(registered):
             manager.unregister(name=registered)

@@ -56,6 +56,10 @@ def test_a_plugin_is_found_with_its_distribution_and_version(site: Site) -> None
         ("this is no Python", "SyntaxError"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(3)", "RuntimeError: it called sys.exit(3) when it was loaded"),
+        ("import asyncio; raise asyncio.CancelledError('later')", "RuntimeError: it raised CancelledError: later"),
+        ("import pytest; pytest.skip('no', allow_module_level=True)", "RuntimeError: it raised Skipped: no"),
+        ("class Own(BaseException): pass\nraise Own", "RuntimeError: it raised Own: "),
+        (HOOKS + "@hookimpl\ndef persistable_formats(): raise GeneratorExit", "it raised GeneratorExit"),
         ("", "implements no hook; are its functions marked with @hookimpl?"),
         ("def persistable_formats(): return []", "implements no hook; are its functions marked with @hookimpl?"),
         (
