@@ -226,11 +226,11 @@ def load_object(reference: str) -> Any:
 
 
 def _check_hooks(manager: PluginManager, hooks: object) -> None:
-    """Raise ValueError if a plugin implements no hook, one that there is not, or wraps one."""
+    """Raise ValueError if a plugin implements no hook, one that there is not, wraps one, or forgot to mark one."""
     callers = manager.get_hookcallers(hooks) or []
+    known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
     for caller in callers:
         if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
-            known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
             import difflib
 
             near = difflib.get_close_matches(caller.name, known, n=1)
@@ -240,6 +240,10 @@ def _check_hooks(manager: PluginManager, hooks: object) -> None:
             raise ValueError(f"it wraps the hook {caller.name!r}: plugins declare, and cannot wrap each other")
     if not callers:
         raise ValueError(f"{hooks!r} implements no hook; are its functions marked with @hookimpl?")
+    present, marked = dir(hooks), {caller.name for caller in callers}
+    for name in known:
+        if name in present and name not in marked and callable(getattr(hooks, name)):
+            raise ValueError(f"its {name}() is not marked with @hookimpl, so that nobody would ask it")
 
 
 def _declared(

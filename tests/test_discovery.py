@@ -67,6 +67,10 @@ def test_a_plugin_is_found_with_its_distribution_and_version(site: Site) -> None
             "it implements a hook 'persistable_format', which does not exist; did you mean 'persistable_formats'?",
         ),
         (
+            IMAGE + "\ndef persistable_param_encoders(): return []",
+            "ValueError: its persistable_param_encoders() is not marked with @hookimpl, so that nobody would ask it",
+        ),
+        (
             HOOKS + "@hookimpl\ndef on_save(): return []",
             "exist; there are persistable_event, persistable_formats, persistable_param_encoders, persistable_storages",
         ),
@@ -97,6 +101,13 @@ def test_a_broken_plugin_is_a_row_with_its_error_and_nothing_else_breaks(site: S
     assert found["another"] == found["zebra"] == ("loaded", None)
     assert found["broken"][0] == "failed"
     assert error in str(found["broken"][1])
+
+
+def test_a_mark_that_names_its_hook_is_a_mark(site: Site) -> None:
+    """``@hookimpl(specname=…)`` on a function of another name implements the hook; nothing is forgotten there."""
+    named = IMAGE.replace("@hookimpl", "@hookimpl(specname='persistable_formats')").replace("def persistable_", "def ")
+    site.plugin("image", named + "\npersistable_event = None\n")
+    assert rows() == {"image": ("loaded", None)}
 
 
 def test_a_broken_plugin_is_warned_of_once_with_the_way_out(site: Site) -> None:
