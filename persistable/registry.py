@@ -120,6 +120,11 @@ class Registry:
             if plugin.error is not None
         )
 
+    @property
+    def contested(self) -> frozenset[str]:
+        """Names of formats that several third parties claim, so that nobody has them; looks for plugins."""
+        return frozenset(self._everything().contested)
+
     def add(self, hooks: object, *, name: str, distribution: str = "your own code", version: str = "0") -> Plugin:
         """Register a hooks module (or object) in code, as if it were installed, in place of one of that name.
 
