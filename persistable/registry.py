@@ -60,7 +60,8 @@ class Registry:
     Args:
         prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
             format claims.
-        discover: whether to look for installed plugins; without, only the core's formats and ``add``.
+        discover: whether to look for installed plugins; without, only the core's formats and ``add``, and nothing is
+            said of formats that could be installed.
         disabled: distributions or, where none of them has the name, entry points not to load, ``"*"`` for all;
             ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
         strict: whether a payload whose format's plugin is missing or broken is an error instead of a pickle with a
@@ -353,7 +354,12 @@ class Registry:
         return choice._replace(by_type=True, reason="; ".join([*reasons, choice.reason]))
 
     def _missing_default(self, cls: type) -> FormatError | None:
-        """Return the error for the first-party default of a type that is not there; None if it is, or there is none."""
+        """Return the error for the first-party default of a type that is not there.
+
+        None if it is there, if there is none, or if nobody has looked for it.
+        """
+        if not self._discover:
+            return None
         for name, (_, types) in FIRST_PARTY.items():
             if name not in self._table().formats and any(resolve(declared) is cls for declared in types):
                 return self._unavailable(name)

@@ -537,6 +537,19 @@ def test_pickle_in_place_of_a_missing_format_is_warned_of_once_per_type(site: Si
         subject(tmp_path / "asked", Registry(), payload_io="pickle").generate(value=Frame())
 
 
+def test_where_nobody_looks_nothing_is_said_to_be_missing(site: Site, tmp_path: Path) -> None:
+    """Without discovery a frame is a pickle, without a warning of what may well be installed, also in strict mode."""
+    site.format("parquet", "pandas.DataFrame", plugin="arrow", distribution="persistable-arrow", default=True)
+    for strict in (False, True):
+        registry = Registry(discover=False, strict=strict)
+        persisted = subject(tmp_path / str(strict), registry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            persisted.generate(value=Frame())
+        assert persisted.record.document["payload"]["chosen"] == "pickle takes anything"
+        assert [row.format for row in registry.explain(Frame)] == ["pickle"]
+
+
 def test_pickle_in_place_of_a_broken_format_is_warned_of_too(site: Site, tmp_path: Path) -> None:
     """A plugin that is installed and does not work is named, with its reason, in warning and record."""
     site.format("png", "box.Image")
