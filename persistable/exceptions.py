@@ -240,17 +240,23 @@ class FormatError(PersistableError):
 
 
 class UnknownFormatError(FormatError, LookupError):
-    """Say that no format has this name. Attributes: ``known`` (names), ``suggestion`` (nearest name or None)."""
+    """Say that no format has this name.
 
-    def __init__(self, *, format: str, known: Iterable[str], suggestion: str | None = None) -> None:
-        self.known, self.suggestion = tuple(sorted(known)), suggestion
+    Attributes: ``known`` (names), ``suggestion`` (nearest name or None), ``setting`` (which asks for it, or None).
+    """
+
+    def __init__(
+        self, *, format: str, known: Iterable[str], suggestion: str | None = None, setting: str | None = None
+    ) -> None:
+        self.known, self.suggestion, self.setting = tuple(sorted(known)), suggestion, setting
         if format.startswith("custom:"):
             repair = "it was written by a FileIO of that class: pass an instance of it as payload_io"
         elif suggestion is not None:
             repair = f"did you mean {suggestion!r}?"
         else:
             repair = f"known formats: {', '.join(self.known)}"
-        super().__init__(f"there is no format {format!r}; {repair}", format=format)
+        asked = "" if setting is None else f", which {setting} asks for"
+        super().__init__(f"there is no format {format!r}{asked}; {repair}", format=format)
 
 
 class FormatNotInstalledError(FormatError, ImportError):

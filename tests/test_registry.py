@@ -249,8 +249,15 @@ def test_a_preference_that_can_never_count_is_refused(prefer: Any, error: type[E
 def test_a_preferred_format_that_nobody_has_is_an_error(site: Site) -> None:
     """A misspelt preference is not passed over in silence."""
     site.format("png", "box.Image")
-    with pytest.raises(UnknownFormatError, match="did you mean 'png'"):
-        formats(Registry(prefer={"box.Image": "pngg"}), Image())
+    site.plugin("off", "")
+    registry = Registry(prefer={"box.Image": "pngg", "box.List": "png"}, disabled=["off-dist"])
+    with pytest.raises(UnknownFormatError) as caught:
+        formats(registry, Photo())
+    assert str(caught.value) == (
+        "there is no format 'pngg', which prefer={'box.Image': 'pngg'} asks for; did you mean 'png'?"
+    )
+    assert caught.value.setting == "prefer={'box.Image': 'pngg'}"
+    assert caught.value.__notes__ == ["the plugin 'off' of off-dist 1.0 is switched off"]
 
 
 def test_what_is_chosen_does_not_depend_on_what_was_asked_before(site: Site) -> None:
@@ -604,7 +611,7 @@ def test_strict_makes_a_missing_format_an_error_before_generating(
     assert type(undeclared.payload) is Frame
 
 
-@pytest.mark.parametrize("setting", ["", "0", "false", "No"])
+@pytest.mark.parametrize("setting", ["", "0", "false", "No", " OFF "])
 def test_strict_is_off_where_the_variable_says_no(site: Site, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     """PERSISTABLE_STRICT_PLUGINS=0 is what it says."""
     monkeypatch.setenv("PERSISTABLE_STRICT_PLUGINS", setting)
@@ -805,6 +812,17 @@ def test_explain_ranks_with_reasons(site: Site) -> None:
     )
     rows = Registry(prefer={"box.Image": "tiff"}).explain(Photo)
     assert [(row.format, row.rank) for row in rows] == [("near", 1), ("tiff", 2), ("png", 3), ("pickle", 4)]
+
+
+def test_explain_takes_the_public_name_of_a_type_and_no_payload(site: Site) -> None:
+    """What is no type is an error that asks for one, before anything is looked up by it."""
+    site.format("png", "box.Image")
+    assert Registry().explain("box.Photo") == Registry().explain(Photo)
+    with pytest.raises(TypeError, match=r"an object of type Photo; give a type: explain\(type\(…\)\)"):
+        Registry().explain(Photo())  # type: ignore[arg-type]
+    for name in ("Photo", "box.Missing", "no_such_library.Thing", "sys.path"):
+        with pytest.raises(TypeError, match="no imported library has a type of this name; give a type"):
+            Registry().explain(name)
 
 
 def test_explain_names_what_is_missing(site: Site) -> None:
