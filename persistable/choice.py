@@ -104,6 +104,9 @@ def rank(cls: type, table: Table, prefer: Mapping[str, str]) -> tuple[Ranked, ..
 
     The nearest base comes first; for one base the format that ``prefer`` names, then the first-party default, then the
     sole other claim. Several claims of equal right share a rank. ``pickle`` is not among them.
+
+    A type with a first-party default closes its bases too: what the default declines must not change its format because
+    something is installed that claims a base.
     """
     rows: list[Ranked] = []
     for row in _ranked(cls, table, prefer):
@@ -113,7 +116,7 @@ def rank(cls: type, table: Table, prefer: Mapping[str, str]) -> tuple[Ranked, ..
 
 
 def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Ranked]:
-    rank = 0
+    rank, settled = 0, None
     for base in cls.__mro__[:-1]:
         near = "its type" if base is cls else "its base"
         preferred = next(((declared, name) for declared, name in prefer.items() if resolve(declared) is base), None)
@@ -132,9 +135,10 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
             if _is_default(spec, plugin, declared):
                 rank += 1
                 yield Ranked(spec.name, plugin.label, rank, f"the default for {near} {declared}")
-            elif _is_reserved(base):
+            elif settled is not None or _is_reserved(base):
                 ask = f"prefer={{{declared!r}: {spec.name!r}}}"
-                reason = f"claims {near} {declared}, whose default is not open to plugins; ask for it by {ask}"
+                whose = "whose" if settled is None else f"but it is a {settled}, whose"
+                reason = f"claims {near} {declared}, {whose} default is not open to plugins; ask for it by {ask}"
                 yield Ranked(spec.name, plugin.label, None, reason)
             else:
                 rivals.append((claim, declared))
@@ -152,6 +156,8 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
                 ask = f"prefer={{{declared!r}: {spec.name!r}}}"
                 reason = f"claims {near} {declared} with no more right than others; ask for it by {ask}"
                 yield Ranked(spec.name, plugin.label, rank, reason)
+        if settled is None and _is_reserved(base):
+            settled = base.__name__  # what it declines is not for whoever claims a base: pickle is next
 
 
 def _claims(base: type, table: Table) -> Iterator[tuple[Claim, str]]:

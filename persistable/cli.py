@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from persistable.discovery import Plugin, describe
@@ -34,21 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list_plugins(options: argparse.Namespace) -> int:
-    """List the plugins that are installed with what they bring; those that are switched off or do not work as well."""
+    """List the plugins that are installed with what they bring; those that are switched off or do not work as well.
+
+    A format whose name several claim is contested: nobody has it until one of them is switched off.
+    """
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say of broken plugins is in the list
-        plugins = default_registry().plugins
+        registry = default_registry()
+        plugins, contested = registry.plugins, registry.contested
     if options.json:
         import json
 
-        _report(json.dumps([_described(plugin) for plugin in plugins], indent=2))
+        _report(json.dumps([_described(plugin, contested) for plugin in plugins], indent=2))
     else:
         header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS")
-        _report(_table([header, *(_row(plugin) for plugin in plugins)]))
+        _report(_table([header, *(_row(plugin, contested) for plugin in plugins)]))
     return 0
 
 
-def _described(plugin: Plugin) -> dict[str, Any]:
+def _described(plugin: Plugin, contested: Container[str]) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
@@ -62,6 +66,7 @@ def _described(plugin: Plugin) -> dict[str, Any]:
                 "types": list(spec.types),
                 "default": spec.default,
                 "executes_code": spec.executes_code,
+                "contested": spec.name in contested,
             }
             for spec in plugin.formats
         ],
@@ -69,8 +74,11 @@ def _described(plugin: Plugin) -> dict[str, Any]:
     }
 
 
-def _row(plugin: Plugin) -> tuple[str, ...]:
-    brings = [f"{spec.name} ({', '.join(spec.types)})" if spec.types else spec.name for spec in plugin.formats]
+def _row(plugin: Plugin, contested: Container[str]) -> tuple[str, ...]:
+    brings = [
+        spec.name + " contested" * (spec.name in contested) + (f" ({', '.join(spec.types)})" if spec.types else "")
+        for spec in plugin.formats
+    ]
     brings += [f"{scheme}://" for spec in plugin.storages for scheme in spec.schemes]
     return plugin.name, plugin.distribution, plugin.version, plugin.status, _error(plugin) or ", ".join(brings)
 

@@ -75,17 +75,19 @@ def describe(error: BaseException) -> str:
 def discover(disabled: Collection[str]) -> list[Plugin]:
     """Load all installed plugins in the order of their names; return a row for each.
 
-    ``disabled`` has names of entry points or distributions, or ``"*"``.
+    ``disabled`` has names of distributions or, where no plugin's distribution has the name, of entry points; ``"*"`` is
+    all. So no entry point that is called like another distribution is switched off in its place.
 
     Raises:
         KeyboardInterrupt: the user's; nothing that was found until then is kept.
     """
     off = {canonical_name(name) for name in disabled}
-    rows, manager = [], hook_manager()
-    for distribution, version, entry_point in _entry_points():
+    rows, manager, found = [], hook_manager(), _entry_points()
+    distributions = {canonical_name(distribution) for distribution, _, _ in found}
+    for distribution, version, entry_point in found:
         if isinstance(entry_point, Exception):
             rows.append(Plugin(distribution, distribution, version, "failed", entry_point))
-        elif "*" in off or canonical_name(entry_point.name) in off or canonical_name(distribution) in off:
+        elif off & {"*", canonical_name(distribution)} or canonical_name(entry_point.name) in off - distributions:
             rows.append(Plugin(entry_point.name, distribution, version, "disabled"))
         else:
             load = functools.partial(_load, entry_point)
@@ -176,6 +178,12 @@ def register(
     except SystemExit as error:
         exited = RuntimeError(f"it called sys.exit({error.code!r}) when it was loaded")
         return Plugin(name, distribution, version, "failed", exited)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - cancellations and outcomes of tests are raised like errors
+        raised = RuntimeError(f"it raised {describe(error)}")
+        raised.__cause__ = error
+        return Plugin(name, distribution, version, "failed", raised)
     finally:
         if manager.has_plugin(registered):
             manager.unregister(name=registered)
@@ -218,11 +226,11 @@ def load_object(reference: str) -> Any:
 
 
 def _check_hooks(manager: PluginManager, hooks: object) -> None:
-    """Raise ValueError if a plugin implements no hook, one that there is not, or wraps one."""
+    """Raise ValueError if a plugin implements no hook, one that there is not, wraps one, or forgot to mark one."""
     callers = manager.get_hookcallers(hooks) or []
+    known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
     for caller in callers:
         if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
-            known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
             import difflib
 
             near = difflib.get_close_matches(caller.name, known, n=1)
@@ -232,6 +240,10 @@ def _check_hooks(manager: PluginManager, hooks: object) -> None:
             raise ValueError(f"it wraps the hook {caller.name!r}: plugins declare, and cannot wrap each other")
     if not callers:
         raise ValueError(f"{hooks!r} implements no hook; are its functions marked with @hookimpl?")
+    present, marked = dir(hooks), {caller.name for caller in callers}
+    for name in known:
+        if name in present and name not in marked and callable(getattr(hooks, name)):
+            raise ValueError(f"its {name}() is not marked with @hookimpl, so that nobody would ask it")
 
 
 def _declared(

@@ -247,17 +247,23 @@ class FormatError(PersistableError):
 
 
 class UnknownFormatError(FormatError, LookupError):
-    """Say that no format has this name. Attributes: ``known`` (names), ``suggestion`` (nearest name or None)."""
+    """Say that no format has this name.
 
-    def __init__(self, *, format: str, known: Iterable[str], suggestion: str | None = None) -> None:
-        self.known, self.suggestion = tuple(sorted(known)), suggestion
+    Attributes: ``known`` (names), ``suggestion`` (nearest name or None), ``setting`` (which asks for it, or None).
+    """
+
+    def __init__(
+        self, *, format: str, known: Iterable[str], suggestion: str | None = None, setting: str | None = None
+    ) -> None:
+        self.known, self.suggestion, self.setting = tuple(sorted(known)), suggestion, setting
         if format.startswith("custom:"):
             repair = "it was written by a FileIO of that class: pass an instance of it as payload_io"
         elif suggestion is not None:
             repair = f"did you mean {suggestion!r}?"
         else:
             repair = f"known formats: {', '.join(self.known)}"
-        super().__init__(f"there is no format {format!r}; {repair}", format=format)
+        asked = "" if setting is None else f", which {setting} asks for"
+        super().__init__(f"there is no format {format!r}{asked}; {repair}", format=format)
 
 
 class FormatNotInstalledError(FormatError, ImportError):
@@ -279,10 +285,12 @@ class BrokenPluginError(FormatError, ImportError):
         self.plugin, self.distribution, self.disabled = plugin, distribution, disabled
         self.reason = "switched off" if disabled else reason
         state = "switched off" if disabled else f"broken: {reason}"
+        installed = distribution.rpartition(" ")[0] or distribution  # of that name there is one; of a plugin's, many
         repair = (
-            f"Take {plugin!r} off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
+            f"Take {' or '.join(repr(name) for name in dict.fromkeys((plugin, installed)))} off the list to use it: "
+            "PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
             if disabled
-            else f"Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin}"
+            else f"Repair or reinstall {distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={installed}"
         )
         super().__init__(
             f"the format {format!r} comes from the plugin {plugin!r} of {distribution}, which is installed but "

@@ -40,7 +40,7 @@ __all__ = ["Choice", "PluginFailure", "Ranked", "Registry", "default_registry"]
 
 _TYPE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _DISTRIBUTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) [^\s]+")  # as recorded, with its version
-_SAYS_NO = ("", "0", "false", "no")
+_SAYS_NO = ("", "0", "false", "no", "off")
 
 
 class PluginFailure(NamedTuple):
@@ -60,8 +60,10 @@ class Registry:
     Args:
         prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
             format claims.
-        discover: whether to look for installed plugins; without, only the core's formats and ``add``.
-        disabled: entry points or distributions not to load, ``"*"`` for all; ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
+        discover: whether to look for installed plugins; without, only the core's formats and ``add``, and nothing is
+            said of formats that could be installed.
+        disabled: distributions or, where none of them has the name, entry points not to load, ``"*"`` for all;
+            ``PERSISTABLE_DISABLE_PLUGINS=a,b``.
         strict: whether a payload whose format's plugin is missing or broken is an error instead of a pickle with a
             warning; ``PERSISTABLE_STRICT_PLUGINS=1``.
 
@@ -119,6 +121,11 @@ class Registry:
             if plugin.error is not None
         )
 
+    @property
+    def contested(self) -> frozenset[str]:
+        """Names of formats that several third parties claim, so that nobody has them; looks for plugins."""
+        return frozenset(self._everything().contested)
+
     def add(self, hooks: object, *, name: str, distribution: str = "your own code", version: str = "0") -> Plugin:
         """Register a hooks module (or object) in code, as if it were installed, in place of one of that name.
 
@@ -170,7 +177,8 @@ class Registry:
             if plugin.error is not None:
                 _warn(
                     f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
-                    f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS={plugin.name}"
+                    f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS="
+                    f"{plugin.distribution}"
                 )
         return table
 
@@ -316,11 +324,23 @@ class Registry:
             except (BrokenPluginError, FormatNotInstalledError) as error:
                 absent.append(error)
                 continue
+            except UnknownFormatError as error:
+                raise self._by_setting(error) from None
             yield self._in_place_of(absent, cls, choice)
         missing = self._missing_default(cls)
         if missing is not None and missing.format not in {error.format for error in absent}:
             absent.append(missing)
         yield self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
+
+    def _by_setting(self, error: UnknownFormatError) -> UnknownFormatError:
+        """Return the error for a format that only ``prefer`` names, so that it says so."""
+        asking = {declared: name for declared, name in self._prefer.items() if name == error.format}
+        named = UnknownFormatError(
+            format=error.format, known=error.known, suggestion=error.suggestion, setting=f"prefer={asking!r}"
+        )
+        for note in getattr(error, "__notes__", ()):
+            named.add_note(note)
+        return named
 
     def _in_place_of(self, absent: list[FormatError], cls: type, choice: Choice) -> Choice:
         """Return a choice by type; warn if it stands in for formats that are not there, or in strict mode raise."""
@@ -346,17 +366,35 @@ class Registry:
         return choice._replace(by_type=True, reason="; ".join([*reasons, choice.reason]))
 
     def _missing_default(self, cls: type) -> FormatError | None:
-        """Return the error for the first-party default of a type that is not there; None if it is, or there is none."""
+        """Return the error for the first-party default of a type that is not there.
+
+        None if it is there, if there is none, or if nobody has looked for it.
+        """
+        if not self._discover:
+            return None
         for name, (_, types) in FIRST_PARTY.items():
             if name not in self._table().formats and any(resolve(declared) is cls for declared in types):
                 return self._unavailable(name)
         return None
 
-    def explain(self, payload_type: type) -> tuple[Ranked, ...]:
+    def explain(self, payload_type: type | str) -> tuple[Ranked, ...]:
         """Rank the formats for payloads of a type, those that are never asked last, each with its reason.
 
-        Formats of one rank are ambiguous: a payload that comes to them is an AmbiguousFormatError.
+        Formats of one rank are ambiguous: a payload that comes to them is an AmbiguousFormatError. A type may be given
+        by its public name, if its library is imported.
+
+        Raises:
+            TypeError: it is no type, such as a payload, or no imported library has a type of that name.
         """
+        found = resolve(payload_type) if isinstance(payload_type, str) else payload_type
+        if not isinstance(found, type):
+            meant = type(payload_type).__qualname__
+            raise TypeError(
+                f"explain({payload_type!r}): no imported library has a type of this name; give a type"
+                if isinstance(payload_type, str)
+                else f"explain() was given an object of type {meant}; give a type: explain(type(…))"
+            )
+        payload_type = found
         rows = list(self._ranking(payload_type))
         missing = self._missing_default(payload_type)
         if missing is not None and missing.format not in {row.format for row in rows}:

@@ -75,6 +75,7 @@ def test_json_is_a_list_with_an_object_for_each_plugin(capsys: pytest.CaptureFix
                 "types": ["PIL.Image.Image", "numpy.ndarray"],
                 "default": True,
                 "executes_code": False,
+                "contested": False,
             }
         ],
         "storages": [],
@@ -85,6 +86,24 @@ def test_json_is_a_list_with_an_object_for_each_plugin(capsys: pytest.CaptureFix
     assert rows["cloud"]["storages"] == [{"schemes": ["s3", "gs"]}]
     assert [spec["executes_code"] for spec in rows["persistable"]["formats"]] == [True, False, False]
     assert all(list(row) == list(rows["image"]) for row in rows.values())
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_format_that_several_claim_is_marked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that nobody has is not listed as if it worked."""
+    site.format("png", "box.Image", plugin="alpha")
+    site.format("png", plugin="beta")
+    site.format("tiff", plugin="gamma")
+    assert cli.main(["plugins"]) == 0
+    listed = [line.partition("loaded")[2].strip() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert listed == ["png contested (box.Image)", "png contested", "tiff"]
+    assert cli.main(["plugins", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)[1:]
+    assert [(row["status"], row["formats"][0]["contested"]) for row in rows] == [
+        ("loaded", True),
+        ("loaded", True),
+        ("loaded", False),
+    ]
 
 
 @pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"]])

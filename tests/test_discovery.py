@@ -56,11 +56,19 @@ def test_a_plugin_is_found_with_its_distribution_and_version(site: Site) -> None
         ("this is no Python", "SyntaxError"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(3)", "RuntimeError: it called sys.exit(3) when it was loaded"),
+        ("import asyncio; raise asyncio.CancelledError('later')", "RuntimeError: it raised CancelledError: later"),
+        ("import pytest; pytest.skip('no', allow_module_level=True)", "RuntimeError: it raised Skipped: no"),
+        ("class Own(BaseException): pass\nraise Own", "RuntimeError: it raised Own: "),
+        (HOOKS + "@hookimpl\ndef persistable_formats(): raise GeneratorExit", "it raised GeneratorExit"),
         ("", "implements no hook; are its functions marked with @hookimpl?"),
         ("def persistable_formats(): return []", "implements no hook; are its functions marked with @hookimpl?"),
         (
             HOOKS + "@hookimpl\ndef persistable_format(): return []",
             "it implements a hook 'persistable_format', which does not exist; did you mean 'persistable_formats'?",
+        ),
+        (
+            IMAGE + "\ndef persistable_param_encoders(): return []",
+            "ValueError: its persistable_param_encoders() is not marked with @hookimpl, so that nobody would ask it",
         ),
         (
             HOOKS + "@hookimpl\ndef on_save(): return []",
@@ -95,6 +103,13 @@ def test_a_broken_plugin_is_a_row_with_its_error_and_nothing_else_breaks(site: S
     assert error in str(found["broken"][1])
 
 
+def test_a_mark_that_names_its_hook_is_a_mark(site: Site) -> None:
+    """``@hookimpl(specname=…)`` on a function of another name implements the hook; nothing is forgotten there."""
+    named = IMAGE.replace("@hookimpl", "@hookimpl(specname='persistable_formats')").replace("def persistable_", "def ")
+    site.plugin("image", named + "\npersistable_event = None\n")
+    assert rows() == {"image": ("loaded", None)}
+
+
 def test_a_broken_plugin_is_warned_of_once_with_the_way_out(site: Site) -> None:
     """The first lookup warns, naming plugin, distribution, reason and switch; later ones do not."""
     site.plugin("broken", "import no_such_library", "broken-dist", "0.3")
@@ -104,7 +119,7 @@ def test_a_broken_plugin_is_warned_of_once_with_the_way_out(site: Site) -> None:
     [message] = [str(warning.message) for warning in caught]
     assert message == (
         "the plugin 'broken' of broken-dist 0.3 does not work: ModuleNotFoundError: No module named "
-        "'no_such_library'. Repair or reinstall broken-dist, or switch it off: PERSISTABLE_DISABLE_PLUGINS=broken"
+        "'no_such_library'. Repair or reinstall broken-dist, or switch it off: PERSISTABLE_DISABLE_PLUGINS=broken-dist"
     )
     assert caught[0].filename == __file__
     [failure] = registry.failures
@@ -314,6 +329,30 @@ def test_disabled_plugins_are_listed_and_never_imported(
             {"image", "other"} - {*left}
         )
         assert [name for name in ("image", "other") if f"{name}_hooks" in sys.modules] == left
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_switch_of_a_plugin_switches_off_no_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """What a warning says to set is the distribution, and an entry point of another one's name is not meant by it."""
+    site.metadata("takeover-npy", "[persistable]\npersistable-numpy = broken_hooks\n")
+    site.module("broken_hooks", "1 / 0")
+    if installed:
+        site.plugin("numpy", IMAGE, "Persistable_Numpy")
+    with pytest.warns(PluginWarning) as caught:
+        assert len(Registry().failures) == 1
+    [message] = [str(warning.message) for warning in caught]
+    switch = message.rpartition("PERSISTABLE_DISABLE_PLUGINS=")[2]
+    assert switch == "takeover-npy"
+    ours = {"numpy": ("loaded", None)} if installed else {}
+    monkeypatch.setenv("PERSISTABLE_DISABLE_PLUGINS", switch)
+    assert rows(warned=False) == {**ours, "persistable-numpy": ("disabled", None)}
+    found = rows(disabled=["persistable-numpy"])
+    if installed:
+        assert (found["numpy"][0], found["persistable-numpy"][0]) == ("disabled", "failed")
+    else:
+        assert found["persistable-numpy"] == ("disabled", None)
 
 
 def test_settings_of_a_registry_win_over_the_environment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
         ("pikle", "did you mean 'pickle'"),
     ),
     (UnknownFormatError(format="qq", known=("npy", "json")), ("qq", "json, npy")),
+    (
+        UnknownFormatError(format="qq", known=(), setting="prefer={'a.B': 'qq'}"),
+        ("qq", "prefer={'a.B': 'qq'} asks for"),
+    ),
     (UnknownFormatError(format="custom:MyIO", known=()), ("custom:MyIO", "payload_io")),
     (
         FormatNotInstalledError(format="parquet", install="persistable-arrow"),
@@ -76,7 +80,7 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
     ),
     (
         BrokenPluginError(format="npy", plugin="numpy", distribution="persistable-numpy 2.0", reason="ImportError: x"),
-        ("npy", "numpy", "persistable-numpy 2.0", "ImportError: x", "PERSISTABLE_DISABLE_PLUGINS=numpy"),
+        ("npy", "numpy", "persistable-numpy 2.0", "ImportError: x", "PERSISTABLE_DISABLE_PLUGINS=persistable-numpy"),
     ),
     (
         AmbiguousFormatError(

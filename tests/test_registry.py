@@ -249,8 +249,15 @@ def test_a_preference_that_can_never_count_is_refused(prefer: Any, error: type[E
 def test_a_preferred_format_that_nobody_has_is_an_error(site: Site) -> None:
     """A misspelt preference is not passed over in silence."""
     site.format("png", "box.Image")
-    with pytest.raises(UnknownFormatError, match="did you mean 'png'"):
-        formats(Registry(prefer={"box.Image": "pngg"}), Image())
+    site.plugin("off", "")
+    registry = Registry(prefer={"box.Image": "pngg", "box.List": "png"}, disabled=["off-dist"])
+    with pytest.raises(UnknownFormatError) as caught:
+        formats(registry, Photo())
+    assert str(caught.value) == (
+        "there is no format 'pngg', which prefer={'box.Image': 'pngg'} asks for; did you mean 'png'?"
+    )
+    assert caught.value.setting == "prefer={'box.Image': 'pngg'}"
+    assert caught.value.__notes__ == ["the plugin 'off' of off-dist 1.0 is switched off"]
 
 
 def test_what_is_chosen_does_not_depend_on_what_was_asked_before(site: Site) -> None:
@@ -321,6 +328,40 @@ def test_types_with_a_first_party_default_are_not_open(site: Site, installed: bo
     )
     preferring = Registry(prefer={"pandas.DataFrame": "fast"})
     assert next(preferring.for_saving(Frame(), None)).format == "fast"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_bases_of_types_with_a_first_party_default_are_not_open(
+    site: Site, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """A claim on a base of DataFrame gets no frame, nor what derives from one; other classes of that base it gets."""
+    general = type("NDFrame", (), {})
+    frame = type("DataFrame", (general,), {})
+    mine, other = type("Mine", (frame,), {}), type("Series", (general,), {})
+    monkeypatch.setattr(sys.modules["pandas"], "DataFrame", frame)
+    monkeypatch.setattr(sys.modules["box"], "NDFrame", general, raising=False)
+    monkeypatch.setattr(sys.modules["box"], "Mine", mine, raising=False)
+    site.format("hdf", "box.NDFrame", default=True)
+    site.format("geo", "box.Mine")
+    if installed:
+        site.format("parquet", "pandas.DataFrame", plugin="arrow", distribution="persistable-arrow", default=True)
+    standing = ["parquet"] if installed else []
+    registry = Registry()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        assert formats(registry, frame()) == [*standing, "pickle"]
+        assert formats(registry, mine()) == ["geo", *standing, "pickle"]
+        assert formats(registry, other()) == ["hdf", "pickle"]
+    row = next(row for row in registry.explain(frame) if row.format == "hdf")
+    assert row.rank is None
+    assert row.reason == (
+        "claims its base box.NDFrame, but it is a DataFrame, whose default is not open to plugins; "
+        "ask for it by prefer={'box.NDFrame': 'hdf'}"
+    )
+    preferring = Registry(prefer={"box.NDFrame": "hdf"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        assert formats(preferring, frame()) == [*standing, "hdf", "pickle"]
 
 
 def test_a_first_party_format_that_is_no_default_is_not_preferred_to_others(site: Site) -> None:
@@ -440,7 +481,7 @@ def test_a_plugin_whose_library_is_missing_is_installed_but_broken(site: Site) -
     assert str(caught.value) == (
         "the format 'png' comes from the plugin 'png_plugin' of png-plugin-dist 1.0, which is installed but broken: "
         "ModuleNotFoundError: No module named 'no_such_library'. Repair or reinstall png-plugin-dist 1.0, or switch it "
-        "off: PERSISTABLE_DISABLE_PLUGINS=png_plugin"
+        "off: PERSISTABLE_DISABLE_PLUGINS=png-plugin-dist"
     )
     assert type(caught.value.__cause__) is ModuleNotFoundError
 
@@ -477,7 +518,8 @@ def test_a_disabled_plugin_is_neither_missing_nor_broken(site: Site, monkeypatch
     assert caught.value.disabled
     assert str(caught.value) == (
         "the format 'parquet' comes from the plugin 'arrow' of persistable-arrow 1.0, which is installed but switched "
-        "off. Take 'arrow' off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or Registry(disabled=…)"
+        "off. Take 'arrow' or 'persistable-arrow' off the list to use it: PERSISTABLE_DISABLE_PLUGINS, or "
+        "Registry(disabled=…)"
     )
 
 
@@ -500,6 +542,19 @@ def test_pickle_in_place_of_a_missing_format_is_warned_of_once_per_type(site: Si
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         subject(tmp_path / "asked", Registry(), payload_io="pickle").generate(value=Frame())
+
+
+def test_where_nobody_looks_nothing_is_said_to_be_missing(site: Site, tmp_path: Path) -> None:
+    """Without discovery a frame is a pickle, without a warning of what may well be installed, also in strict mode."""
+    site.format("parquet", "pandas.DataFrame", plugin="arrow", distribution="persistable-arrow", default=True)
+    for strict in (False, True):
+        registry = Registry(discover=False, strict=strict)
+        persisted = subject(tmp_path / str(strict), registry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            persisted.generate(value=Frame())
+        assert persisted.record.document["payload"]["chosen"] == "pickle takes anything"
+        assert [row.format for row in registry.explain(Frame)] == ["pickle"]
 
 
 def test_pickle_in_place_of_a_broken_format_is_warned_of_too(site: Site, tmp_path: Path) -> None:
@@ -556,7 +611,7 @@ def test_strict_makes_a_missing_format_an_error_before_generating(
     assert type(undeclared.payload) is Frame
 
 
-@pytest.mark.parametrize("setting", ["", "0", "false", "No"])
+@pytest.mark.parametrize("setting", ["", "0", "false", "No", " OFF "])
 def test_strict_is_off_where_the_variable_says_no(site: Site, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     """PERSISTABLE_STRICT_PLUGINS=0 is what it says."""
     monkeypatch.setenv("PERSISTABLE_STRICT_PLUGINS", setting)
@@ -757,6 +812,17 @@ def test_explain_ranks_with_reasons(site: Site) -> None:
     )
     rows = Registry(prefer={"box.Image": "tiff"}).explain(Photo)
     assert [(row.format, row.rank) for row in rows] == [("near", 1), ("tiff", 2), ("png", 3), ("pickle", 4)]
+
+
+def test_explain_takes_the_public_name_of_a_type_and_no_payload(site: Site) -> None:
+    """What is no type is an error that asks for one, before anything is looked up by it."""
+    site.format("png", "box.Image")
+    assert Registry().explain("box.Photo") == Registry().explain(Photo)
+    with pytest.raises(TypeError, match=r"an object of type Photo; give a type: explain\(type\(…\)\)"):
+        Registry().explain(Photo())  # type: ignore[arg-type]
+    for name in ("Photo", "box.Missing", "no_such_library.Thing", "sys.path"):
+        with pytest.raises(TypeError, match="no imported library has a type of this name; give a type"):
+            Registry().explain(name)
 
 
 def test_explain_names_what_is_missing(site: Site) -> None:

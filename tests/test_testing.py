@@ -14,6 +14,7 @@ import pickle
 import subprocess
 import sys
 import types
+import zlib
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta, timezone
@@ -295,6 +296,69 @@ class _RunsCode(Wrong):
         return pickle.loads(filepath.read_bytes())
 
 
+class _RunsCodeBehindItsMagic(Wrong):
+    magic = b"MAGIC"
+
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> None:
+        filepath.write_bytes(self.magic + self.pack(pickle.dumps(payload)))
+
+    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+        content = filepath.read_bytes()
+        if not content.startswith(self.magic):
+            raise ValueError("no such file")
+        return pickle.loads(self.unpack(content[len(self.magic) :]))
+
+    def pack(self, pickled: bytes) -> bytes:
+        return pickled
+
+    def unpack(self, content: bytes) -> bytes:
+        return content
+
+
+class _RunsCodeOfAStatedLength(_RunsCodeBehindItsMagic):
+    magic = b"a longer magic"
+
+    def pack(self, pickled: bytes) -> bytes:
+        return len(pickled).to_bytes(4, "little") + pickled
+
+    def unpack(self, content: bytes) -> bytes:
+        return content[4 : 4 + int.from_bytes(content[:4], "little")]
+
+
+class _RunsCodeCompressed(_RunsCodeBehindItsMagic):
+    def pack(self, pickled: bytes) -> bytes:
+        return zlib.compress(pickled)
+
+    def unpack(self, content: bytes) -> bytes:
+        return zlib.decompress(content)
+
+
+class _RunsCodeOfAnotherKind(_RunsCodeBehindItsMagic):
+    """Where no bomb reaches, as everything is encoded, its own payloads tell."""
+
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> None:
+        super()._save(OrderedDict(lines=payload), filepath, **kwargs)
+
+    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+        return super()._load(filepath, **kwargs)["lines"]
+
+    def pack(self, pickled: bytes) -> bytes:
+        return pickled.hex().encode()
+
+    def unpack(self, content: bytes) -> bytes:
+        return bytes.fromhex(content.decode())
+
+
+class _RunsCodeFromMemory(Wrong):
+    def load_buffer(self, buffer: Any) -> Any:
+        return pickle.loads(buffer) if bytes(buffer[:1]) == b"\x80" else json.loads(bytes(buffer))
+
+
+class _Evaluates(Wrong):
+    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+        return eval(filepath.read_text(encoding="utf-8"))
+
+
 class _TakesWhatIsLeft(Wrong):
     def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> None:
         filepath.write_text("\n".join(payload), encoding="utf-8")
@@ -343,6 +407,12 @@ class _HasAnotherSuffix(Wrong):
         (_BufferIsAnother, "buffer_is_read_as_the_file_is"),
         (_ChangesItsFile, "loading_leaves_the_file_as_it_is"),
         (_RunsCode, "data_only_format_runs_no_code"),
+        (_RunsCodeBehindItsMagic, "data_only_format_runs_no_code"),
+        (_RunsCodeOfAStatedLength, "data_only_format_runs_no_code"),
+        (_RunsCodeCompressed, "data_only_format_runs_no_code"),
+        (_RunsCodeOfAnotherKind, "data_only_format_runs_no_code"),
+        (_RunsCodeFromMemory, "data_only_format_runs_no_code"),
+        (_Evaluates, "data_only_format_runs_no_code"),
         (_TakesWhatIsLeft, "cut_file_is_noticed_as_declared"),
         (_TakesNoOptions, "options_are_taken"),
         (_HasAnotherName, "it_is_what_its_spec_declares"),
@@ -378,6 +448,24 @@ def test_a_false_declaration_is_noticed(tmp_path: Path, declared: dict[str, Any]
     """What a suite declares is asserted both ways, and never a way to skip."""
     small = {"large": lambda self: [f"{n}" for n in range(2000)]}
     assert noticed in broken_promises(tmp_path, type("WrongTests", (LinesTests,), small | declared)(), noticed)
+
+
+def test_a_suite_without_payloads_fails_once(tmp_path: Path) -> None:
+    """One failure that says what to give, and no StopIteration for each of the other tests."""
+    folder = Path(__file__).parent
+    source = "from test_testing import LinesTests\nclass TestNothing(LinesTests):\n    def payloads(self): return {}\n"
+    (tmp_path / "test_nothing.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "TestNothing", str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *(path for path in sys.path if path)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed" in done.stdout, done.stdout
+    assert "payloads() is empty: give at least one" in done.stdout
+    assert "StopIteration" not in done.stdout
 
 
 def test_a_store_that_notices_nothing_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_images_are_kept_by_type_and_arrays_by_name_until_it_is_gone(target: Pat
     assert "FormatNotInstalledError: the format 'png' is not installed; pip install imagebox-persistable" in away.stderr
     off = run(target, *arguments, PERSISTABLE_DISABLE_PLUGINS="imagebox")
     assert "BrokenPluginError" in off.stderr
-    assert "switched off. Take 'imagebox' off the list" in off.stderr
+    assert "switched off. Take 'imagebox' or 'imagebox-persistable' off the list" in off.stderr
 
 
 def test_it_is_listed_without_importing_pillow(target: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
+import zlib
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +120,7 @@ class FormatTests(ABC):
 
     def test_there_is_a_payload_to_test(self) -> None:
         """Nothing is promised by a suite without payloads."""
-        assert self.payloads()
+        assert self.payloads(), "payloads() is empty: give at least one"
 
     def test_it_is_what_its_spec_declares(self) -> None:
         """Name, suffix and class are those of the spec; without a spec the format is injected, and custom."""
@@ -323,13 +327,32 @@ class FormatTests(ABC):
         file_io = self.file_io()
         if self.spec is None or self.spec.executes_code:
             return  # it may run code; trust decides
-        path, metadata = self._save(file_io, self.payloads()[self._first()], tmp_path)
-        bomb = pickle.dumps(_Bomb(str(tmp_path / "exploded")))
-        for entry in _files(path):
-            entry.write_bytes(bomb)
-        with contextlib.suppress(Exception):
-            self._load(file_io, path, metadata)
-        assert not (tmp_path / "exploded").exists(), "loading ran code: declare executes_code=True"
+        exploded, declare = tmp_path / "exploded", "declare executes_code=True"
+        for number, label in enumerate(self.payloads()):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            path, metadata = self._save(file_io, self.payloads()[label], folder)
+            for load in self._loads(path, metadata):
+                load()  # what it imports is imported now, and not of the file's doing
+                with _unpickling() as unpickled:
+                    load()
+                assert unpickled == [], f"loading its own file of {label!r} unpickles {unpickled}: {declare}"
+            if number > 0:
+                continue
+            for entry in _files(path):
+                for name, damaged in _spliced(entry.read_bytes(), _bombs(str(exploded))):
+                    copy = folder / f"copy{file_io.suffix}"  # of its own, as a load may map the file
+                    (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
+                    target = copy / entry.relative_to(path)
+                    target.unlink()
+                    target.write_bytes(damaged)
+                    with _unpickling() as unpickled:
+                        for load in self._loads(copy, metadata):
+                            with contextlib.suppress(Exception):
+                                load()
+                    assert unpickled == [], f"loading {entry.name} with {name} unpickles {unpickled}: {declare}"
+                    assert not exploded.exists(), f"loading {entry.name} with {name} ran it: {declare}"
+                    shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
 
     def test_cut_file_is_noticed_as_declared(self, tmp_path: Path) -> None:
         """A file that lost its end raises instead of loading as something else, unless any bytes are a payload."""
@@ -365,7 +388,10 @@ class FormatTests(ABC):
     # -- how
 
     def _first(self) -> str:
-        return next(iter(self.payloads()))
+        label = next(iter(self.payloads()), None)
+        if label is None:
+            pytest.skip("payloads() is empty: test_there_is_a_payload_to_test fails for it")
+        return label
 
     def _save(self, file_io: FileIO[Any], payload: Any, folder: Path, **options: Any) -> tuple[Path, Any]:
         path = folder / f"saved{file_io.suffix}"
@@ -377,6 +403,19 @@ class FormatTests(ABC):
         if file_io.needs_metadata:
             options["metadata"] = metadata
         return file_io.load(path, **options)
+
+    def _loads(self, path: Path, metadata: Any) -> Iterator[Callable[[], object]]:
+        """Yield every way to load a file, streams to their end."""
+
+        def load() -> None:
+            loaded = self._load(self.file_io(), path, metadata)
+            if isinstance(loaded, Iterator):
+                deque(loaded, maxlen=0)
+
+        yield load
+        load_buffer = getattr(self.file_io(), "load_buffer", None)
+        if load_buffer is not None:
+            yield lambda: load_buffer(path.read_bytes())
 
     def _round_trip(self, make: Any, folder: Path) -> None:
         payload = make()
@@ -446,6 +485,51 @@ class _Bomb:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (self.path,)
+
+
+def _bombs(path: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what makes a folder when it is unpickled or evaluated, bare and compressed."""
+    for protocol in (0, 2, 4):  # by lines, by opcodes that work although their end is cut off, in a frame
+        bomb = pickle.dumps(_Bomb(path), protocol)
+        yield f"a pickle of protocol {protocol}", bomb
+        yield f"a compressed pickle of protocol {protocol}", zlib.compress(bomb)
+    yield "an expression", f"__import__('os').mkdir({path!r})".encode()
+
+
+def _spliced(content: bytes, bombs: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yield files that begin as a valid one does and go on with a bomb; behind it nothing, or the rest."""
+    size = len(content)
+    places = {*range(17), 20, 24, 32, 64, 80, 128, size // 4, size // 2, size - 8, size - 4, size - 1, size}
+    for name, bomb in bombs:
+        for at in sorted(place for place in places if 0 <= place <= size):
+            yield f"{name} after {at} bytes", content[:at] + bomb
+            yield f"{name} inserted after {at} bytes", content[:at] + bomb + content[at:]
+            yield f"{name} over what followed {at} bytes", content[:at] + bomb + content[at + len(bomb) :]
+
+
+_WATCHES: list[list[str]] = []
+
+
+@functools.cache
+def _watch_unpickling() -> None:
+    """Have Python report every global that a pickle asks for; there is no way to have it stop."""
+
+    def report(event: str, arguments: tuple[Any, ...]) -> None:
+        if _WATCHES and event == "pickle.find_class":
+            _WATCHES[-1].append(".".join(map(str, arguments)))
+
+    sys.addaudithook(report)
+
+
+@contextlib.contextmanager
+def _unpickling() -> Iterator[list[str]]:
+    """Give the globals that are unpickled meanwhile: each is imported and most likely called."""
+    _watch_unpickling()
+    _WATCHES.append([])
+    try:
+        yield _WATCHES[-1]
+    finally:
+        _WATCHES.pop()
 
 
 def _hooks(spec: FormatSpec) -> object:

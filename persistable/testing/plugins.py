@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import json
 import os
-import re
 import subprocess
 import sys
 from abc import ABC
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from persistable.choice import resolve
-from persistable.discovery import Plugin, load_object
+from persistable.discovery import Plugin, canonical_name, load_object
 from persistable.encoding import encode
 from persistable.exceptions import UnkeyableParamError
 from persistable.io import FileIO, format_name
@@ -138,7 +137,7 @@ class PluginTests(ABC):
         rows: list[FormatSpec | StorageSpec | EncoderSpec] = [*plugin.formats, *plugin.storages, *plugin.encoders]
         for spec in rows:
             assert spec.install is not None, spec
-            assert _normalised(spec.install) == _normalised(self.distribution), spec
+            assert canonical_name(spec.install) == canonical_name(self.distribution), spec
 
     def test_encoders_keep_their_golden_digests(self) -> None:
         """Params of every declared encoder are keyed today as they were, or still refused."""
@@ -176,10 +175,6 @@ def _import_type(declared: str) -> object:
         except ModuleNotFoundError:
             break  # the rest are classes within
     return resolve(declared)
-
-
-def _normalised(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _run(script: str, *arguments: str) -> str:

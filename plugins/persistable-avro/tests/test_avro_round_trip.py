@@ -1,7 +1,9 @@
 """What comes back from an Avro file is what was saved, by exact type, or nothing is saved."""
 
 import math
+import pickle
 import struct
+import sys
 from collections import OrderedDict
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -14,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from persistable_avro import AvroFileIO
 
-from persistable.exceptions import FidelityError
+from persistable.exceptions import FidelityError, FormatError
 
 
 def same(a, b):
@@ -227,6 +229,34 @@ def test_every_codec_and_many_blocks(tmp_path, codec):
         pytest.importorskip("backports.zstd")
     records = [{"number": number, "text": f"text {number}" * 3} for number in range(5000)]
     assert round_trip(records, tmp_path, codec=codec, compression_level=3) == records
+
+
+@pytest.mark.parametrize(
+    ("codec", "module", "install"),
+    [
+        ("snappy", "cramjam", "cramjam"),
+        ("zstandard", "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "backports.zstd"),
+    ],
+)
+def test_a_codec_whose_package_is_missing_names_it(tmp_path, monkeypatch, codec, module, install):
+    """It is an ImportError with the pip line, before there is a payload; the payload itself is not at fault."""
+    pytest.importorskip(module)
+    made, path = AvroFileIO(codec=codec), tmp_path / "x.avro"
+    made.save([{"a": 1}], path)
+    monkeypatch.setitem(sys.modules, module, None)
+    attempts = (
+        lambda: AvroFileIO(codec=codec),
+        lambda: made.save([{"a": 1}], tmp_path / "new.avro"),
+        lambda: AvroFileIO().save([{"a": 1}], tmp_path / "new.avro", codec=codec),
+        lambda: AvroFileIO().load(path),
+    )
+    for attempt in attempts:
+        with pytest.raises(FormatError, match=f"pip install {install}$") as caught:
+            attempt()
+        assert isinstance(caught.value, ImportError)
+        assert (caught.value.codec, caught.value.install) == (codec, install)
+        assert type(pickle.loads(pickle.dumps(caught.value))) is type(caught.value)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

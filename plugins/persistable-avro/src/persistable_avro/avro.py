@@ -28,7 +28,7 @@ import xxhash
 
 from persistable import FileIO
 from persistable.exceptions import FidelityError
-from persistable_avro.container import CHECK_KEY, CHECK_WIDTH, MAX_BLOCK_BYTES, Container, encode_long
+from persistable_avro.container import CHECK_KEY, CHECK_WIDTH, MAX_BLOCK_BYTES, Container, encode_long, require_codec
 from persistable_avro.fidelity import Fidelity
 from persistable_avro.inference import NotInferableError, infer_schema
 from persistable_avro.records import AvroRecords, decode
@@ -56,7 +56,7 @@ class AvroFileIO(FileIO[Any]):
 
     Raises:
         ValueError: a schema or codec is none.
-
+        CodecNotInstalledError: the package of a codec is missing, an ImportError.
     """
 
     name: ClassVar[str] = "avro"
@@ -75,6 +75,7 @@ class AvroFileIO(FileIO[Any]):
     ) -> None:
         if codec not in _CODECS:
             raise ValueError(f"the codec {codec!r} is not one of {', '.join(_CODECS)}")
+        require_codec(codec)  # known now, not after hours of compute
         self.schema = None if schema is None else read_schema(schema)
         self.reader_schema = None if reader_schema is None else read_schema(reader_schema)
         self.codec, self.compression_level = codec, compression_level
@@ -139,6 +140,7 @@ class AvroFileIO(FileIO[Any]):
             raise FidelityError(format=self.name, where=error.where, reason=error.reason) from None
 
     def _write_file(self, source: _Source, filepath: Path) -> dict[str, Any]:
+        require_codec(self.codec)  # it may have travelled to where that is missing
         try:
             with open(filepath, "wb") as file:
                 count = self._write(source, source.schema, file)

@@ -9,15 +9,34 @@ end, which Avro cannot see, and flipped bits are noticed. Source: Avro 1.12 spec
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
 
+from persistable.exceptions import FormatError
 from persistable_avro.schema import Schema, read_schema
 
-__all__ = ["CHECK_KEY", "CHECK_WIDTH", "CODECS", "MAX_BLOCK_BYTES", "Container", "Frame", "encode_long"]
+__all__ = [
+    "CHECK_KEY",
+    "CHECK_WIDTH",
+    "CODECS",
+    "MAX_BLOCK_BYTES",
+    "CodecNotInstalledError",
+    "Container",
+    "Frame",
+    "encode_long",
+    "require_codec",
+]
+
+# codec: module, distribution to install for it (3.14 has the module, unless it was built without)
+_LIBRARIES = {
+    "snappy": ("cramjam", "cramjam"),
+    "zstandard": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "backports.zstd"),
+}
 
 MAGIC = b"Obj\x01"
 SYNC_SIZE = 16
@@ -28,6 +47,18 @@ MAX_EMPTY_RECORDS = 1 << 16  # in one block, where records take no bytes
 
 _FIRST_READ = 1 << 16
 _FRAME_HEAD = 20  # two longs of ten bytes
+
+
+class CodecNotInstalledError(FormatError, ImportError):
+    """Say which distribution a codec needs. Attributes: ``codec``, ``install`` (its name)."""
+
+    def __init__(self, *, codec: str, install: str) -> None:
+        self.codec, self.install = codec, install
+        super().__init__(
+            f"the codec {codec!r} of the format 'avro' needs the package {install}, which cannot be imported; "
+            f"pip install {install}",
+            format="avro",
+        )
 
 
 class Frame(NamedTuple):
@@ -244,9 +275,23 @@ def _deflate(content: bytes, limit: int) -> bytes:
     return _bounded("deflate", zlib.decompressobj(-15), content, limit)  # raw deflate; bytes after its end are ignored
 
 
-def _snappy(content: bytes, limit: int) -> bytes:
-    from cramjam import snappy
+def require_codec(codec: str) -> Any:
+    """Import and return the module of a codec; None for those of the standard library.
 
+    Raises:
+        CodecNotInstalledError: it is not there; the cause is chained.
+    """
+    if codec not in _LIBRARIES:
+        return None
+    module, distribution = _LIBRARIES[codec]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise CodecNotInstalledError(codec=codec, install=distribution) from error
+
+
+def _snappy(content: bytes, limit: int) -> bytes:
+    snappy = require_codec("snappy").snappy
     compressed, checksum = content[:-4], content[-4:]
     if snappy.decompress_raw_len(compressed) > limit:
         raise ValueError(f"a block expands to more than {limit} bytes; raise max_block_bytes if that is expected")
@@ -257,10 +302,7 @@ def _snappy(content: bytes, limit: int) -> bytes:
 
 
 def _zstandard(content: bytes, limit: int) -> bytes:
-    import sys
-    from importlib import import_module
-
-    zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    zstd = require_codec("zstandard")
     return _bounded("zstandard", zstd.ZstdDecompressor(), content, limit)
 
 
