@@ -35,6 +35,7 @@ from persistable_arrow.pandas_column import (
     encode_levels,
     restore_index,
 )
+from persistable_arrow.schema import LEVEL_KEY
 
 __all__ = ["check_frame", "from_table", "to_table"]
 
@@ -77,6 +78,12 @@ def to_table(frame: Any) -> tuple[Any, dict[str, Any]]:
     ]
     names += unique_names(levels, names)
     table = pyarrow.Table.from_arrays([*arrays, *index_arrays], names=names)
+    if type(frame.index) is pandas.MultiIndex:
+        fields = list(table.schema)
+        for i, level in enumerate(frame.index.levels, len(arrays)):
+            if not isinstance(level.dtype, pandas.CategoricalDtype):
+                fields[i] = fields[i].with_metadata({LEVEL_KEY: b""})
+        table = table.cast(pyarrow.schema(fields))
     note["names"] = names
     metadata = {b"pandas": _describe_for_pandas(frame, table, len(arrays))}
     return table.replace_schema_metadata(metadata), note

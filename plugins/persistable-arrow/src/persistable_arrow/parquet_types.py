@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow
 
 from persistable_arrow.label import Declined, unique_names
-from persistable_arrow.schema import flatten_dictionary, pack_schema
+from persistable_arrow.schema import LEVEL_KEY, flatten_dictionary, pack_schema
 
 __all__ = ["check_type", "physical_schema", "to_physical"]
 
@@ -83,6 +83,10 @@ def _physical_field(field: Any, name: str) -> Any:
         field = field.with_type(pyarrow.time32("ms"))
     elif field.type == pyarrow.date64():
         field = field.with_type(pyarrow.date32())
+    if LEVEL_KEY in (field.metadata or {}):
+        # codes of text would come back from plain pandas as a categorical level; those of numbers parquet drops anyway
+        plain = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
+        field = field.remove_metadata().with_type(plain)
     return field.with_name(name)
 
 
@@ -100,6 +104,8 @@ def to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, 
                 _check_children(chunk, field.name)
         if pyarrow.types.is_dictionary(field.type):
             column, dictionaries[str(position)] = flatten_dictionary(column, field.name)
+            if not pyarrow.types.is_dictionary(physical.type):
+                column = column.cast(physical.type)
         elif physical.type != field.type:
             column = _cast_exactly(column, physical.type, field.name)
         columns.append(column)

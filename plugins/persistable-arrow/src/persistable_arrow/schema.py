@@ -18,6 +18,7 @@ import pyarrow.ipc
 from persistable_arrow.label import Declined
 
 __all__ = [
+    "LEVEL_KEY",
     "check_values",
     "flatten_dictionary",
     "pack_array",
@@ -29,6 +30,8 @@ __all__ = [
     "unpack_schema",
     "unpack_type",
 ]
+
+LEVEL_KEY = b"persistable.level"  # marks a field that is a level of a MultiIndex
 
 _INLINE_LIMIT = 48 << 20  # in base 64 still under the 100 MB at which parquet libraries refuse a footer
 
