@@ -8,10 +8,11 @@ import os
 import re
 import unicodedata
 
-__all__ = ["LOCK", "LOG", "QUARANTINE", "STAGED", "lineage_name", "payload_name", "record_name", "slug", "staged_name"]
+__all__ = ["LEASE", "LOCK", "LOG", "QUARANTINE", "STAGED", "lease_name", "lineage_name", "payload_name", "record_name", "slug", "staged_name"]
 
 LOG = "log.txt"
 LOCK = ".lock"
+LEASE = ".lease-"
 QUARANTINE = "quarantine"
 STAGED = ".tmp-"
 
@@ -64,6 +65,11 @@ def record_name(key: str) -> str:
 def lineage_name(key: str) -> str:
     """Return the file name of the lineage of a key."""
     return f"{key}.lineage.json"
+
+
+def lease_name(folder: str, key: str) -> str:
+    """Return the object name of the lease under which a key is generated, on storages without locks."""
+    return f"{folder}/{LEASE}{key}"
 
 
 def payload_name(key: str, suffix: str) -> str:
