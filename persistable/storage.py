@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from persistable.exceptions import UnsupportedOperationError
 
@@ -74,7 +74,7 @@ class Storage(ABC):
     """
 
     url: str
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities
 
     @abstractmethod
     def get(self, name: str) -> bytes:
