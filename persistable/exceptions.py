@@ -8,12 +8,12 @@ PersistableError
 ├─ FormatError             UnknownFormatError (LookupError) · FormatNotInstalledError (ImportError)
 │                          BrokenPluginError (ImportError) · AmbiguousFormatError (LookupError)
 │                          FidelityError (ValueError) · SaveError (OSError)
-├─ StorageError (OSError)  UnknownStorageError (LookupError) · BrokenStorageError (ImportError)
-│                          NoSuchPlaceError · StoragePermissionError (PermissionError) · StorageCredentialsError
+├─ StorageError (OSError)  UnknownStorageError (LookupError) · BrokenStorageError · NoSuchPlaceError
+│                          StoragePermissionError (PermissionError) · StorageCredentialsError (PermissionError)
 │                          StorageConnectionError (ConnectionError) · StorageFullError · UnsupportedOperationError
 ├─ GenerationError         RecursiveGenerationError (RuntimeError) · LockTimeoutError (TimeoutError)
 └─ ExplainedNotImplementedError (NotImplementedError)
-PersistableWarning         InvalidPayloadWarning · CorruptArtifactWarning · PluginWarning · StorageWarning · TrustWarning
+PersistableWarning  InvalidPayloadWarning · CorruptArtifactWarning · PluginWarning · StorageWarning · TrustWarning
 
 An error that has a builtin counterpart is also that builtin, so ``except FileNotFoundError`` goes on working. All of
 them survive pickling (with attributes and notes), because they travel back from worker processes.
@@ -356,11 +356,19 @@ class SaveError(FormatError, OSError):
 
 
 class StorageError(PersistableError, OSError):
-    """Say that a storage failed. Attributes: ``url`` (without credentials), ``operation``."""
+    """Say that a storage failed. Attributes: ``url`` (without credentials), ``operation``, ``reason``."""
 
-    def __init__(self, message: str, *, url: str, operation: str) -> None:
-        self.url, self.operation = url, operation
-        super().__init__(message)
+    # what a kind of failure is, and what to do about it, are said by its class
+    _what: ClassVar[str] = ""
+    _repair: ClassVar[str] = ""
+    _errno: ClassVar[int | None] = None
+
+    def __init__(self, message: str = "", *, url: str, operation: str, reason: str = "") -> None:
+        self.url, self.operation, self.reason = url, operation, reason
+        because = f" ({reason})" if reason else ""
+        super().__init__(message or f"{operation} {url}: {self._what}{because}. {self._repair}")
+        if self._errno is not None:
+            self.errno, self.strerror = self._errno, self._what
 
 
 class UnknownStorageError(StorageError, LookupError):
@@ -376,7 +384,7 @@ class UnknownStorageError(StorageError, LookupError):
         super().__init__(f"no installed storage serves {scheme}:// ({url}){meant}; {repair}", url=url, operation="open")
 
 
-class BrokenStorageError(StorageError, ImportError):
+class BrokenStorageError(StorageError):
     """Say that the storage for a URL is installed and cannot be used; the cause is chained.
 
     Attributes: ``scheme``, ``distribution`` (with version), ``reason``.
@@ -392,61 +400,48 @@ class BrokenStorageError(StorageError, ImportError):
         )
 
 
-class _StorageFailure(StorageError):
-    """A kind of failure: what happened, and what to do about it, are said by the class."""
-
-    _what: ClassVar[str]
-    _repair: ClassVar[str]
-    _errno: ClassVar[int]
-
-    def __init__(self, *, url: str, operation: str, reason: str = "") -> None:
-        self.reason = reason
-        because = f" ({reason})" if reason else ""
-        super().__init__(f"{operation} {url}: {self._what}{because}. {self._repair}", url=url, operation=operation)
-        self.errno, self.strerror = self._errno, self._what
-
-
-class NoSuchPlaceError(_StorageFailure):
-    """Say that the place itself does not exist: no such bucket, container, share or host. Attribute: ``reason``."""
+class NoSuchPlaceError(StorageError):
+    """Say that the place itself does not exist: no such bucket, container, share or host."""
 
     _what = "there is no such bucket, container or host"
     _repair = "Create it, or correct the URL; persistable makes none by itself"
     _errno = errno.ENXIO
 
 
-class StoragePermissionError(_StorageFailure, PermissionError):
-    """Say that the storage does not permit it. Attribute: ``reason``."""
+class StoragePermissionError(StorageError, PermissionError):
+    """Say that the storage does not permit it."""
 
     _what = "it is not permitted"
     _repair = "Ask for the permission, or choose another data_dir"
     _errno = errno.EACCES
 
 
-class StorageCredentialsError(StoragePermissionError):
-    """Say that the storage does not accept who asks: credentials missing, wrong or expired. Attribute: ``reason``."""
+class StorageCredentialsError(StorageError, PermissionError):
+    """Say that the storage does not accept who asks: credentials missing, wrong or expired."""
 
     _what = "the credentials are missing, wrong or expired"
     _repair = "Renew them, where the client finds them or by storage_options="
+    _errno = errno.EACCES
 
 
-class StorageConnectionError(_StorageFailure, ConnectionError):
-    """Say that the storage could not be reached, or not for long enough. Attribute: ``reason``."""
+class StorageConnectionError(StorageError, ConnectionError):
+    """Say that the storage could not be reached, or not for long enough."""
 
     _what = "the connection failed"
     _repair = "Try again; the client has retried what it can"
     _errno = errno.ECONNABORTED
 
 
-class StorageFullError(_StorageFailure):
-    """Say that there is no room left, or a quota is used up. Attribute: ``reason``."""
+class StorageFullError(StorageError):
+    """Say that there is no room left, or a quota is used up."""
 
     _what = "there is no room left"
     _repair = "Make room (ArtifactStore.sweep deletes what nothing needs), or choose another data_dir"
     _errno = errno.ENOSPC
 
 
-class UnsupportedOperationError(_StorageFailure):
-    """Say that the storage cannot do this at all. Attribute: ``reason``."""
+class UnsupportedOperationError(StorageError):
+    """Say that the storage cannot do this at all."""
 
     _what = "this storage has no such operation"
     _repair = "Look at its capabilities first"

@@ -8,7 +8,6 @@ more. A lease saves duplicate work; if one is lost to a pause that was too long,
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import threading
@@ -17,13 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 from persistable.conditions import conditions_of
-from persistable.lock import PATIENCE, Lock
+from persistable.lock import PATIENCE, Lock, NotFree
 from persistable.logging import LOGGER
 from persistable.naming import lease_name
 from persistable.process import alive, here, me
 from persistable.storage import Storage
 
-__all__ = ["acquire", "owner"]
+__all__ = ["acquire", "beats"]
 
 LIFETIME = 30.0  # seconds without a beat after which a lease is dead
 BEAT = 5.0  # seconds between two beats
@@ -43,7 +42,7 @@ def acquire(
     ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s.
 
     Raises:
-        TimeoutError: it was not free within ``timeout`` seconds.
+        NotFree: it was not free within ``timeout`` seconds.
         OSError: the storage's own.
     """
     if not conditions_of(storage, folder).create:
@@ -60,7 +59,7 @@ def acquire(
             taken = storage.put_if_absent(lease.name, lease.content())
         elif lease.is_mine(content):  # the answer to an earlier attempt was lost on the way
             taken = True
-        elif content == watched and now - since > LIFETIME or _is_dead(content):
+        elif (content == watched and now - since > LIFETIME) or _is_dead(content):
             taken = lease.take_over(version, content)
         else:
             taken = False
@@ -69,7 +68,7 @@ def acquire(
         if content is not None and content != watched:
             watched, since = content, now
         if timeout is not None and now - started >= timeout:
-            raise TimeoutError(errno.ETIMEDOUT, f"lease of {key} not free within {timeout:g} s", storage.locate(folder))
+            raise NotFree(f"lease of {key} not free within {timeout:g} s", _owner(content))
         if now - started >= PATIENCE and not told and on_wait is not None:
             told = True
             on_wait(_owner(content))
@@ -77,11 +76,13 @@ def acquire(
         pause = min(pause * 1.5, _LONGEST)
 
 
-def owner(storage: Storage, folder: str, key: str) -> str | None:
-    """Return ``pid@host`` of whoever holds the lease of a key, as far as it is known."""
-    with contextlib.suppress(OSError):
-        return _owner(_look(storage, lease_name(folder, key))[1])
-    return None
+def beats(storage: Storage, folder: str, key: str) -> bool:
+    """Whether the lease of a key is kept by somebody, as far as its last beat tells by the clock here."""
+    name = lease_name(folder, key)
+    try:
+        return storage.stat(name).modified > time.time() - 2 * LIFETIME and not _is_dead(storage.get(name))
+    except FileNotFoundError:
+        return False
 
 
 class _Lease:

@@ -17,7 +17,7 @@ from persistable.exceptions import StorageError
 from persistable.naming import LOCK, STAGED, staged_name
 from persistable.storage import Capabilities, Entry, Storage
 
-__all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove"]
+__all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove", "size_of"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -32,7 +32,7 @@ class Folder:
 
     Attributes:
         path: its path.
-        evidence: path and status of the root and of the folder, for the trust gate.
+        evidence: path and status of the root, of the folder and of what was read in it, for the trust gate.
     """
 
     __slots__ = ("_descriptor", "evidence", "path")
@@ -78,18 +78,20 @@ class Folder:
             raise
         return descriptor, os.fstat(descriptor)
 
-    def read(self, name: str) -> tuple[bytes, os.stat_result]:
-        """Return content and status of a file."""
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, which from then on is part of the evidence."""
         descriptor, status = self.open(name)
         try:
             if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
                 raise _refused(f"{self.path}/{name}", "is not a regular file")
-            return read_all(descriptor, status.st_size), status
+            content = read_all(descriptor, status.st_size)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             raise
         finally:
             os.close(descriptor)
+        self.evidence.append((f"{self.path}/{name}", status))
+        return content
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -212,7 +214,7 @@ class LocalStorage(Storage):
                 sync(staged)
             os.replace(staged, final)
 
-    def fetch(self, name: str, path: str, size: int) -> None:
+    def fetch(self, name: str, path: str, size: int) -> None:  # noqa: ARG002 - a local copy can be of any size
         import shutil
 
         with open(os.open(self.local_path(name), READING), "rb") as source, open(path, "xb") as target:
@@ -304,7 +306,7 @@ class LocalStorage(Storage):
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
     ) -> lock.Lock:
-        """Wait for the lock of a key in a folder. Raises TimeoutError after ``timeout`` seconds."""
+        """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
         self.prepare(folder)
         path = self.local_path(folder)
         try:
@@ -318,9 +320,6 @@ class LocalStorage(Storage):
 
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
-
-    def owner(self, folder: str, key: str) -> str | None:
-        return lock.owner(self.local_path(folder), key)
 
     def staged_path(self, folder: str, suffix: str) -> str:
         """Return a free path in the folder, to write to before it is published."""
@@ -377,6 +376,13 @@ def remove(path: str) -> None:
         except BaseException:
             shutil.rmtree(doomed, ignore_errors=True)
             raise
+
+
+def size_of(path: str) -> int:
+    """Return the bytes of a file, or of a folder with all that is in it."""
+    return os.lstat(path).st_size + sum(
+        os.lstat(f"{current}/{name}").st_size for current, _, names in os.walk(path) for name in names
+    )
 
 
 def sync(path: str) -> None:

@@ -553,9 +553,7 @@ def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
 
 
 def _broken_storage(url: str, scheme: str, plugin: Plugin, error: BaseException) -> BrokenStorageError:
-    return BrokenStorageError(
-        url=redacted(url), scheme=scheme, distribution=plugin.label, reason=describe(error)
-    )
+    return BrokenStorageError(url=redacted(url), scheme=scheme, distribution=plugin.label, reason=describe(error))
 
 
 def _unserved(
@@ -566,9 +564,7 @@ def _unserved(
     known = {known for known in (*table.storages, *FIRST_PARTY_STORAGES) if not known.endswith("*")}
     near = [] if owner or claims else difflib.get_close_matches(scheme, known, n=1)
     install = owner or (None if near or claims else FIRST_PARTY_STORAGES["*"])
-    error = UnknownStorageError(
-        url=redacted(url), scheme=scheme, install=install, suggestion=near[0] if near else None
-    )
+    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near[0] if near else None)
     if claims:
         names = " and ".join(claim.plugin.label for claim in claims)
         off = claims[0].plugin.distribution

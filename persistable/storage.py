@@ -129,7 +129,7 @@ class Storage(ABC):
             file.write(self.get(name)[:size])
 
     def prepare(self, folder: str) -> None:
-        """Prove that objects can be written to a folder, before anything is generated. By default: write one, delete it.
+        """Prove that objects can be written to a folder, before anything is generated: write one and delete it.
 
         Raises a StorageError (of which the StoragePermissionError is a PermissionError) if they cannot.
         """
@@ -150,13 +150,9 @@ class Storage(ABC):
     ) -> Lock:
         """Wait for the lock of a key in a folder, where the storage has locks of its own.
 
-        Raises TimeoutError after ``timeout`` seconds.
+        Raises ``lock.NotFree`` after ``timeout`` seconds.
         """
         raise UnsupportedOperationError(url=self.url, operation="lock")
-
-    def owner(self, folder: str, key: str) -> str | None:  # noqa: ARG002 - for those that have locks
-        """Return ``pid@host`` of whoever holds the lock under which a key is generated, as far as it is known."""
-        return None
 
     def locate(self, name: str) -> str:
         """Return where an object is, for people: a path or a URL, without credentials."""
@@ -164,4 +160,3 @@ class Storage(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
