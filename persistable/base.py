@@ -276,7 +276,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     @property
     def persist_filepath(self) -> Path:
-        """The local path of the committed payload, a folder for formats of several files.
+        """The local path of the committed payload, a folder for formats of several files; in the cache if it is remote.
 
         Raises:
             MissingArtifactError: nothing is stored.
@@ -287,7 +287,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             raise self._missing()
         from pathlib import Path
 
-        return Path(self.store.storage.local_path(f"{self._folder}/{found.main_path}"))
+        return Path(self.store.local_path(self._address, found))
 
     @property
     def logger(self) -> Logger:
@@ -482,7 +482,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return outcome
 
     def _missing(self) -> MissingArtifactError:
-        path = self.store.storage.local_path(self._address.record)
+        path = self.store.storage.locate(self._address.record)
         return MissingArtifactError(name=self.payload_name, key=self.key, path=path)
 
     def _serve(self, loaded: Loaded, *, warn: bool) -> None:
@@ -599,8 +599,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     @property
     def _place(self) -> tuple[str, str]:
-        """What one generation at a time is of: the folder, however it is spelled, and the key."""
-        return os.path.realpath(self.store.location), self.key
+        """What one generation at a time is of: the place, however it is spelled, and the key."""
+        return self.store.place, self.key
 
     def _check_recursion(self) -> None:
         if self._place in _generating.get():

@@ -1,8 +1,8 @@
 """Committing an artifact so that at every moment the old state or the new one is there, whole.
 
-The FileIO writes to a staged name in the same folder; digests are taken and the bytes flushed; the payload moves to a
-name of its own; the record, written last and moved over its predecessor in one step, makes it the artifact. Whatever
-fails before that step leaves the old artifact as it was and nothing of the new one.
+The FileIO writes to a staged path, in the same folder of a local storage, else on the way there; digests are taken and
+the bytes flushed; the payload gets a name of its own; the record, written last and in one step, makes it the artifact.
+Whatever fails before that step leaves the old artifact as it was and nothing of the new one.
 """
 
 from __future__ import annotations
@@ -13,48 +13,25 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
-from persistable.digest import ALGORITHM, digest_of, digest_of_file
+from persistable.digest import digest_of_file
 from persistable.exceptions import FidelityError, SaveError
 from persistable.io import FileIO, format_name
-from persistable.naming import lineage_name, payload_name
-from persistable.provenance import Origin
-from persistable.reading import parse, read
-from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
-from persistable.storage import READING, LocalStorage, remove
+from persistable.local import READING, LocalStorage
+from persistable.publication import Draft, Staged, in_place, uploaded
+from persistable.reading import read
+from persistable.record import PayloadEntry, PayloadFile, Record
 
 if TYPE_CHECKING:
     from persistable.registry import Choice
-    from persistable.store import ArtifactStore
+    from persistable.store import ArtifactStore, Workplace
 
-__all__ = ["Committed", "Draft", "persist", "standing"]
+__all__ = ["Committed", "Draft", "persist"]
 
 _BESIDE = 4 << 20  # bytes: from here the digest is computed while the file is being flushed
-
-
-class Draft(NamedTuple):
-    """What is known of an artifact before its payload is written.
-
-    Attributes:
-        origin: the class that generated it.
-        identity: the identity document as indented JSON text.
-        untracked_params: JSON data.
-        lineage: content of the lineage file; None without dependencies.
-        provenance: JSON data.
-        suffix: file suffix in place of the format's own; None for that.
-        accept: called with the payload as it comes back, for payloads that can only be read once; raises to refuse.
-    """
-
-    origin: Origin
-    identity: str
-    untracked_params: Mapping[str, Any]
-    lineage: bytes | None
-    provenance: Mapping[str, Any]
-    suffix: str | None
-    accept: Callable[[Any], None] | None
 
 
 class Committed(NamedTuple):
@@ -75,44 +52,29 @@ class _Unfit(Exception):  # noqa: N818 - never leaves the module: it becomes a S
 class _Written(NamedTuple):
     format: str
     file_io: FileIO[Any]
-    staged: str
-    suffix: str
-    entry: PayloadEntry
-
-
-def standing(storage: LocalStorage, address: Address, origin: Origin) -> Record | None:
-    """Return the record that a commit would replace; None if there is none, or only a damaged one.
-
-    Raises:
-        ForeignArtifactError: another class wrote it.
-        RecordSchemaError: a newer persistable wrote it.
-    """
-    path = storage.local_path(address.record)
-    try:
-        record = parse(storage.get(address.record), address, path)
-        origin.check(record, address, path)
-    except (FileNotFoundError, Damage):
-        return None
-    return record
+    payload: Staged
 
 
 def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]) -> Committed:
     """Write a payload in the first format that accepts it, and commit the artifact."""
-    storage = store.storage
-    folder = storage.prepare(address.folder)
+    place = store.workplace(address.folder)
+    place.local.prepare(place.folder)
     with _terminated_cleanly():
         staged: list[str] = []
         try:
-            written = _write(store, address, payload, draft, choices, staged)
+            written = _write(store, place, address, payload, draft, choices, staged)
             if draft.accept is not None:
-                draft.accept(read(written.file_io, written.staged, written.entry.metadata))
+                draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
             with store.committing(address):
-                record = _publish(storage, address, draft, written, folder)
+                if store.local is not None:
+                    record = in_place(store.local, address, draft, written.payload)
+                else:
+                    record = uploaded(store, address, draft, written.payload)
         except BaseException as error:
             for path in staged:
-                storage.unstage(path)
+                place.local.unstage(path)
             if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-                error.filename = folder  # write(2) does not say where the disk is full
+                error.filename = place.local.local_path(place.folder)  # write(2) does not say where the disk is full
             raise
         store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
         return Committed(record, written.file_io)
@@ -120,6 +82,7 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
 
 def _write(
     store: ArtifactStore,
+    place: Workplace,
     address: Address,
     payload: Any,
     draft: Draft,
@@ -127,13 +90,13 @@ def _write(
     staged: list[str],
 ) -> _Written:
     """Have the first format that accepts the payload write it to a staged path; digest and flush what it wrote."""
-    storage = store.storage
+    storage = place.local
     declined: list[str] = []
     for choice in choices:
         file_io = choice.file_io()
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
-        path = storage.staged_path(address.folder, suffix)
+        path = storage.staged_path(place.folder, suffix)
         staged.append(path)  # before anything is there: an interrupt may arrive at any moment
         try:
             if file_io.is_directory:
@@ -170,7 +133,7 @@ def _write(
             metadata=kept,
             files=files,
         )
-        return _Written(choice.format, file_io, path, suffix, entry)
+        return _Written(choice.format, file_io, Staged(path, suffix, entry))
     raise AssertionError("the last format accepts anything")
 
 
@@ -248,66 +211,6 @@ def _sealed_file(storage: LocalStorage, path: str) -> tuple[int, str]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _publish(storage: LocalStorage, address: Address, draft: Draft, written: _Written, folder: str) -> Record:
-    """Move payload, lineage and record into place, the record last; delete what they supersede."""
-    old = standing(storage, address, draft.origin)
-    main = payload_name(address.key, written.suffix)
-    while old is not None and old.main_path == main:
-        main = payload_name(address.key, written.suffix)
-    entry = written.entry._replace(files=[file._replace(path=main + file.path) for file in written.entry.files])
-    raw = render(
-        key=address.key,
-        identity=draft.identity,
-        untracked_params=draft.untracked_params,
-        lineage=None if draft.lineage is None else digest_of(draft.lineage),
-        payload=entry,
-        provenance=draft.provenance,
-        algorithm=ALGORITHM,
-    )
-    record = Record.parse(raw, address.key)
-    published = [f"{address.folder}/{main}"]
-    try:
-        storage.publish(written.staged, published[0])
-        if draft.lineage is not None:
-            lineage = f"{address.folder}/{lineage_name(address.key)}"
-            if not _holds(storage, lineage, draft.lineage):
-                if old is None:
-                    published.append(lineage)
-                storage.put(lineage, draft.lineage)
-        storage.flush_folder(folder)
-        storage.put(address.record, raw)
-    except BaseException:
-        # the error may have come after the record was in place: then the artifact is committed, and stays
-        for name in _unnamed(storage, address, published):
-            with contextlib.suppress(OSError):
-                storage.delete(name)
-        raise
-    if old is not None and storage.capabilities.open_files_survive_deletion:
-        with contextlib.suppress(OSError):  # what cannot be deleted now is swept later
-            remove(f"{folder}/{old.main_path}")
-    return record
-
-
-def _holds(storage: LocalStorage, name: str, content: bytes) -> bool:
-    """Whether an object is there with this content; a lineage is the same for every commit of its key."""
-    try:
-        return storage.get(name) == content
-    except OSError:
-        return False
-
-
-def _unnamed(storage: LocalStorage, address: Address, published: list[str]) -> list[str]:
-    """Return those of a payload and its lineage that the record of their key certainly does not need."""
-    try:
-        record = Record.parse(storage.get(address.record), address.key)
-    except (FileNotFoundError, Damage):
-        return published
-    except Exception:  # noqa: BLE001 - no descriptor, a failing disk: a sweep will know
-        return []
-    # somebody else's record needs the lineage, which is the same for every commit of the key
-    return [] if f"{address.folder}/{record.main_path}" == published[0] else published[:1]
 
 
 class _Terminated(BaseException):

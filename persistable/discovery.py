@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]+)+")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*|([a-z][a-z0-9.-]*\+)?\*")  # all of a family, or whatever nobody else serves
 _ENCODER = re.compile(r"[A-Za-z][\w.-]*")
 _HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 

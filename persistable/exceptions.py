@@ -8,10 +8,12 @@ PersistableError
 ├─ FormatError             UnknownFormatError (LookupError) · FormatNotInstalledError (ImportError)
 │                          BrokenPluginError (ImportError) · AmbiguousFormatError (LookupError)
 │                          FidelityError (ValueError) · SaveError (OSError)
-├─ StorageError (OSError)  UnknownStorageError
+├─ StorageError (OSError)  UnknownStorageError (LookupError) · BrokenStorageError · NoSuchPlaceError
+│                          StoragePermissionError (PermissionError) · StorageCredentialsError (PermissionError)
+│                          StorageConnectionError (ConnectionError) · StorageFullError · UnsupportedOperationError
 ├─ GenerationError         RecursiveGenerationError (RuntimeError) · LockTimeoutError (TimeoutError)
 └─ ExplainedNotImplementedError (NotImplementedError)
-PersistableWarning         InvalidPayloadWarning · CorruptArtifactWarning · PluginWarning · TrustWarning
+PersistableWarning  InvalidPayloadWarning · CorruptArtifactWarning · PluginWarning · StorageWarning · TrustWarning
 
 An error that has a builtin counterpart is also that builtin, so ``except FileNotFoundError`` goes on working. All of
 them survive pickling (with attributes and notes), because they travel back from worker processes.
@@ -21,12 +23,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "AmbiguousFormatError",
     "ArtifactError",
     "BrokenPluginError",
+    "BrokenStorageError",
     "CorruptArtifactError",
     "CorruptArtifactWarning",
     "ExplainedNotImplementedError",
@@ -41,6 +44,7 @@ __all__ = [
     "LockTimeoutError",
     "MissingArtifactError",
     "NoPayloadError",
+    "NoSuchPlaceError",
     "ParamsChangedError",
     "PayloadError",
     "PersistableError",
@@ -49,11 +53,17 @@ __all__ = [
     "RecordSchemaError",
     "RecursiveGenerationError",
     "SaveError",
+    "StorageConnectionError",
+    "StorageCredentialsError",
     "StorageError",
+    "StorageFullError",
+    "StoragePermissionError",
+    "StorageWarning",
     "TrustWarning",
     "UnkeyableParamError",
     "UnknownFormatError",
     "UnknownStorageError",
+    "UnsupportedOperationError",
     "UntrustedArtifactError",
 ]
 
@@ -346,20 +356,96 @@ class SaveError(FormatError, OSError):
 
 
 class StorageError(PersistableError, OSError):
-    """Say that a storage failed. Attributes: ``url`` (without credentials), ``operation``."""
+    """Say that a storage failed. Attributes: ``url`` (without credentials), ``operation``, ``reason``."""
 
-    def __init__(self, message: str, *, url: str, operation: str) -> None:
-        self.url, self.operation = url, operation
-        super().__init__(message)
+    # what a kind of failure is, and what to do about it, are said by its class
+    _what: ClassVar[str] = ""
+    _repair: ClassVar[str] = ""
+    _errno: ClassVar[int | None] = None
+
+    def __init__(self, message: str = "", *, url: str, operation: str, reason: str = "") -> None:
+        self.url, self.operation, self.reason = url, operation, reason
+        because = f" ({reason})" if reason else ""
+        super().__init__(message or f"{operation} {url}: {self._what}{because}. {self._repair}")
+        if self._errno is not None:
+            self.errno, self.strerror = self._errno, self._what
 
 
-class UnknownStorageError(StorageError):
-    """Say that nobody serves the scheme of a URL. Attributes: ``scheme``, ``install`` (distribution or None)."""
+class UnknownStorageError(StorageError, LookupError):
+    """Say that nobody serves the scheme of a URL.
 
-    def __init__(self, *, url: str, scheme: str, install: str | None = None) -> None:
-        self.scheme, self.install = scheme, install
+    Attributes: ``scheme``, ``install`` (distribution or None), ``suggestion`` (a scheme or None).
+    """
+
+    def __init__(self, *, url: str, scheme: str, install: str | None = None, suggestion: str | None = None) -> None:
+        self.scheme, self.install, self.suggestion = scheme, install, suggestion
         repair = f"pip install {install}" if install else "install the plugin that does, or use a local folder"
-        super().__init__(f"no installed storage serves {scheme}:// ({url}); {repair}", url=url, operation="open")
+        meant = f"; did you mean {suggestion}://?" if suggestion else ""
+        super().__init__(f"no installed storage serves {scheme}:// ({url}){meant}; {repair}", url=url, operation="open")
+
+
+class BrokenStorageError(StorageError):
+    """Say that the storage for a URL is installed and cannot be used; the cause is chained.
+
+    Attributes: ``scheme``, ``distribution`` (with version), ``reason``.
+    """
+
+    def __init__(self, *, url: str, scheme: str, distribution: str, reason: str) -> None:
+        self.scheme, self.distribution, self.reason = scheme, distribution, reason
+        super().__init__(
+            f"the storage for {scheme}:// ({url}) comes from {distribution}, which is installed and does not work: "
+            f"{reason}. Repair or reinstall it",
+            url=url,
+            operation="open",
+        )
+
+
+class NoSuchPlaceError(StorageError):
+    """Say that the place itself does not exist: no such bucket, container, share or host."""
+
+    _what = "there is no such bucket, container or host"
+    _repair = "Create it, or correct the URL; persistable makes none by itself"
+    _errno = errno.ENXIO
+
+
+class StoragePermissionError(StorageError, PermissionError):
+    """Say that the storage does not permit it."""
+
+    _what = "it is not permitted"
+    _repair = "Ask for the permission, or choose another data_dir"
+    _errno = errno.EACCES
+
+
+class StorageCredentialsError(StorageError, PermissionError):
+    """Say that the storage does not accept who asks: credentials missing, wrong or expired."""
+
+    _what = "the credentials are missing, wrong or expired"
+    _repair = "Renew them, where the client finds them or by storage_options="
+    _errno = errno.EACCES
+
+
+class StorageConnectionError(StorageError, ConnectionError):
+    """Say that the storage could not be reached, or not for long enough."""
+
+    _what = "the connection failed"
+    _repair = "Try again; the client has retried what it can"
+    _errno = errno.ECONNABORTED
+
+
+class StorageFullError(StorageError):
+    """Say that there is no room left, or a quota is used up."""
+
+    _what = "there is no room left"
+    _repair = "Make room (ArtifactStore.sweep deletes what nothing needs), or choose another data_dir"
+    _errno = errno.ENOSPC
+
+
+class UnsupportedOperationError(StorageError):
+    """Say that the storage cannot do this at all."""
+
+    _what = "this storage has no such operation"
+    _repair = "Look at its capabilities first"
+    _errno = errno.ENOTSUP
 
 
 # -- generation --------------------------------------------------------------------------------------------------------
@@ -424,6 +510,10 @@ class CorruptArtifactWarning(PersistableWarning):
 
 class PluginWarning(PersistableWarning):
     """Warn that a plugin is broken, missing where it would have been used, or overruled."""
+
+
+class StorageWarning(PersistableWarning):
+    """Warn that a place cannot keep one of the promises that other places keep."""
 
 
 class TrustWarning(PersistableWarning):

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from persistable.naming import LOCK
 
-__all__ = ["COMMIT", "GENERATE", "Lock", "acquire"]
+__all__ = ["COMMIT", "GENERATE", "Lock", "NotFree", "acquire"]
 
 GENERATE, COMMIT = 0, 1  # purposes: a long lock while a payload is computed, a short one while it is committed
 
@@ -41,6 +41,14 @@ except ImportError:  # neither Windows nor macOS has them
     _SETLK = None
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class NotFree(TimeoutError):  # noqa: N818 - never leaves the package: the store turns it into a LockTimeoutError
+    """Say that a lock was not free in time. Attribute: ``owner`` (``pid@host`` or None)."""
+
+    def __init__(self, message: str, owner: str | None) -> None:
+        self.owner = owner
+        super().__init__(errno.ETIMEDOUT, message)
 
 
 class Lock:
@@ -99,7 +107,7 @@ def acquire(
     ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s.
 
     Raises:
-        TimeoutError: it was not free within ``timeout`` seconds.
+        NotFree: it was not free within ``timeout`` seconds.
         OSError: the lock file cannot be opened (EACCES, EROFS …).
     """
     attempt = _by_range(folder, key, purpose, mode) if _SETLK is not None else _by_filelock(folder, key, purpose, mode)
@@ -110,7 +118,7 @@ def acquire(
             return lock
         waited = time.monotonic() - started
         if timeout is not None and waited >= timeout:
-            raise TimeoutError(errno.ETIMEDOUT, f"lock of {key} not free within {timeout:g} s", folder)
+            raise NotFree(f"lock of {key} not free within {timeout:g} s", owner(folder, key))
         if waited >= PATIENCE and not told and on_wait is not None:
             told = True
             on_wait(owner(folder, key))

@@ -8,10 +8,23 @@ import os
 import re
 import unicodedata
 
-__all__ = ["LOCK", "LOG", "QUARANTINE", "STAGED", "lineage_name", "payload_name", "record_name", "slug", "staged_name"]
+__all__ = [
+    "LEASE",
+    "LOCK",
+    "LOG",
+    "QUARANTINE",
+    "STAGED",
+    "lease_name",
+    "lineage_name",
+    "payload_name",
+    "record_name",
+    "slug",
+    "staged_name",
+]
 
 LOG = "log.txt"
 LOCK = ".lock"
+LEASE = ".lease-"
 QUARANTINE = "quarantine"
 STAGED = ".tmp-"
 
@@ -66,6 +79,11 @@ def lineage_name(key: str) -> str:
     return f"{key}.lineage.json"
 
 
+def lease_name(folder: str, key: str) -> str:
+    """Return the object name of the lease under which a key is generated, on storages without locks."""
+    return f"{folder}/{LEASE}{key}"
+
+
 def payload_name(key: str, suffix: str) -> str:
     """Return a new, unique name for a payload of a key."""
     return f"{key}-{os.urandom(4).hex()}{suffix}"
@@ -80,6 +98,19 @@ def key_of_payload(name: str) -> str | None:
     """Return the key whose payload may have this file name, or None if it cannot be a payload."""
     match = _PAYLOAD.fullmatch(name)
     return match[1] if match else None
+
+
+def key_beside(name: str) -> str | None:
+    """Return the key whose payload or lineage may have this file name, or None if it can be neither."""
+    if name == lineage_name(name[:32]) and key_of_record(record_name(name[:32])):
+        return name[:32]
+    return key_of_payload(name)
+
+
+def key_of_lease(name: str) -> str | None:
+    """Return the key whose lease has this name, or None if it is none."""
+    key = name.removeprefix(LEASE)
+    return key if name.startswith(LEASE) and key_of_record(record_name(key)) else None
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
@@ -23,13 +23,16 @@ from persistable.exceptions import (
     UntrustedArtifactError,
 )
 from persistable.io import FileIO
+from persistable.local import Folder, read_all, remove
 from persistable.naming import lineage_name, record_name
 from persistable.provenance import Origin
 from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
-from persistable.storage import Folder, read_all
+from persistable.trust import Evidence
 
 if TYPE_CHECKING:
+    from persistable.cache import PayloadCache
     from persistable.registry import Choice
+    from persistable.remote import RemoteFolder
     from persistable.store import ArtifactStore
 
 __all__ = ["Damaged", "Loaded", "Missing", "Outcome", "find", "lineage", "look", "parse", "read", "verify_payload"]
@@ -87,24 +90,24 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
 
 
 def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
-    storage = store.storage
     try:
-        folder = storage.enter(address.folder)
+        folder = store.enter(address.folder)
     except FileNotFoundError:
-        return Missing(storage.local_path(address.record))
+        return Missing(store.storage.locate(address.record))
     with folder:
         name = record_name(address.key)
         try:
-            raw, status = folder.read(name)
+            raw = folder.read(name)
         except FileNotFoundError:
             return Missing(f"{folder.path}/{name}")
         try:
             record = parse(raw, address, f"{folder.path}/{name}")
             origin.check(record, address, f"{folder.path}/{name}")
             choice = store.registry.for_loading(record.format, injected, record.distribution)
-            folder.evidence.append((f"{folder.path}/{name}", status))
             try:
-                return _load(store, address, folder, record, choice)
+                if isinstance(folder, Folder):
+                    return _load(store, address, folder, record.files, record, choice)
+                return _load_fetched(store, address, folder, record, choice)
             except Damage:
                 raise
             except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
@@ -115,10 +118,10 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
             return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
 
 
-def _is_superseded(folder: Folder, name: str, raw: bytes) -> bool:
+def _is_superseded(folder: Folder | RemoteFolder, name: str, raw: bytes) -> bool:
     """Whether a record is no longer the one that was read."""
     try:
-        return folder.read(name)[0] != raw
+        return folder.read(name) != raw
     except FileNotFoundError:
         return True
     except OSError:
@@ -135,26 +138,57 @@ def parse(raw: bytes, address: Address, path: str) -> Record:
         ) from None
 
 
-def judge(store: ArtifactStore, address: Address, folder: Folder, choice: Choice) -> None:
+def judge(store: ArtifactStore, address: Address, evidence: Evidence, choice: Choice) -> None:
     """Let the store's trust decide whether code may run, if any would. Raises UntrustedArtifactError."""
     if not choice.executes_code:
         return
-    objection = store.trust.objection(folder.evidence)
+    objection = store.trust.objection(evidence)
     if objection is not None:
         path, reason = objection
         raise UntrustedArtifactError(name=address.name, key=address.key, path=path, reason=reason, format=choice.format)
 
 
-def _load(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> Loaded:
-    path = f"{folder.path}/{record.main_path}"
+def _load_fetched(
+    store: ArtifactStore, address: Address, remote: RemoteFolder, record: Record, choice: Choice
+) -> Loaded:
+    """Load a payload through the cache; what is damaged there, and only there, is fetched again."""
+    from persistable.remote import fetched
+
+    judge(store, address, remote.evidence, choice)  # before it is downloaded
+    cache, anew = store.cache, False
+    while True:
+        with fetched(cache, remote, record, anew=anew) as held:
+            try:
+                loaded = _load(store, address, held.folder, held.files, record, choice)
+            except (Damage, FileNotFoundError):
+                if held.is_new:
+                    raise
+                anew = True
+                continue
+        if not (cache.shared or loaded.file_io.memory_mapped or isinstance(loaded.payload, Iterator)):
+            cache.remove(held.files[0].path.partition("/")[0])  # what may be read later stays until the process ends
+        return loaded
+
+
+def _load(
+    store: ArtifactStore,
+    address: Address,
+    folder: Folder,
+    files: Sequence[PayloadFile],
+    record: Record,
+    choice: Choice,
+) -> Loaded:
+    """Load a payload from its files in a local folder."""
+    main = files[0].path.partition("/")[0]
+    path = f"{folder.path}/{main}"
     if record.is_folder:
-        _check_folder(store, address, folder, record, choice)
+        _check_folder(store, address, folder, files, choice)
         file_io = _reader(choice, record)
         payload = read(file_io, path, record.metadata)
         if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
             raise Damage("is missing", path)
         return Loaded(payload, record, file_io)
-    file = record.files[0]
+    file = files[0]
     descriptor, status = _open(store, address, folder, file, choice)
     try:
         file_io = _reader(choice, record)
@@ -234,11 +268,11 @@ def _open(
     try:
         descriptor, status = folder.open(file.path)
     except FileNotFoundError:
-        judge(store, address, folder, choice)
+        judge(store, address, folder.evidence, choice)
         raise Damage("is missing", path) from None
     try:
         folder.evidence.append((path, status))
-        judge(store, address, folder, choice)
+        judge(store, address, folder.evidence, choice)
         if not stat.S_ISREG(status.st_mode):
             raise Damage("is not a regular file", path)
         if status.st_size != file.bytes and store.verify != "off":
@@ -249,11 +283,13 @@ def _open(
     return descriptor, status
 
 
-def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record: Record, choice: Choice) -> None:
+def _check_folder(
+    store: ArtifactStore, address: Address, folder: Folder, files: Sequence[PayloadFile], choice: Choice
+) -> None:
     """Verify a payload of several files: all that are listed, and none besides."""
-    judge(store, address, folder, choice)
-    folder.evidence += _walked(folder, record)
-    for file in record.files:
+    judge(store, address, folder.evidence, choice)
+    folder.evidence += _walked(folder, files)
+    for file in files:
         descriptor, _ = _open(store, address, folder, file, choice)
         try:
             if store.verify == "full":
@@ -263,12 +299,12 @@ def _check_folder(store: ArtifactStore, address: Address, folder: Folder, record
             os.close(descriptor)
 
 
-def _walked(folder: Folder, record: Record) -> list[tuple[str, os.stat_result]]:
+def _walked(folder: Folder, files: Sequence[PayloadFile]) -> list[tuple[str, os.stat_result]]:
     """Return path and status of every folder of a payload. Raises Damage at a file that its record does not list."""
-    root = f"{folder.path}/{record.main_path}"
+    root = f"{folder.path}/{files[0].path.partition('/')[0]}"
     if not os.path.isdir(root) or os.path.islink(root):
         raise Damage("is missing", root)
-    listed, walked = {file.path for file in record.files}, []
+    listed, walked = {file.path for file in files}, []
     try:
         for current, folders, names in os.walk(root, onerror=_raise):
             walked.append((current, os.lstat(current)))
@@ -285,10 +321,22 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def verify_payload(folder: Folder, record: Record) -> None:
-    """Compare all files of a payload with its record, whatever their format. Raises Damage."""
+def verify_payload(folder: Folder | RemoteFolder, record: Record, cache: PayloadCache | None) -> None:
+    """Compare all files of a payload with its record, whatever their format; remote ones by way of the cache's disk.
+
+    Raises Damage.
+    """
+    if not isinstance(folder, Folder):
+        assert cache is not None
+        for file in record.files:
+            path = cache.staged_path("")
+            try:
+                folder.fetch(file, path)
+            finally:
+                remove(path)
+        return
     if record.is_folder:
-        _walked(folder, record)
+        _walked(folder, record.files)
     for file in record.files:
         path = f"{folder.path}/{file.path}"
         try:
@@ -331,7 +379,7 @@ def _blame_damage(descriptor: int, file: PayloadFile, path: str, *, verified: bo
 
 def find(store: ArtifactStore, address: Address) -> Record | None:
     """Read a record without its payload; see ``ArtifactStore.find``."""
-    path = store.storage.local_path(address.record)
+    path = store.storage.locate(address.record)
     try:
         raw = store.storage.get(address.record)
     except FileNotFoundError:
@@ -348,11 +396,11 @@ def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]
     """Read the lineage of an artifact; see ``ArtifactStore.lineage``."""
     record = find(store, address)
     if record is None:
-        raise MissingArtifactError(name=address.name, key=address.key, path=store.storage.local_path(address.record))
+        raise MissingArtifactError(name=address.name, key=address.key, path=store.storage.locate(address.record))
     if record.lineage is None:
         return {}
     name = f"{address.folder}/{lineage_name(address.key)}"
-    path = store.storage.local_path(name)
+    path = store.storage.locate(name)
     try:
         raw, reason = store.storage.get(name), "does not have the digest that the record names"
     except FileNotFoundError:

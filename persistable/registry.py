@@ -23,14 +23,28 @@ from persistable.discovery import Plugin, canonical_name, describe
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
+    BrokenStorageError,
     FormatError,
     FormatNotInstalledError,
     PluginWarning,
     UnknownFormatError,
+    UnknownStorageError,
 )
 from persistable.io import FileIO, format_name
+from persistable.redaction import redacted
 from persistable.specs import EncoderSpec, Event
-from persistable.table import CORE, FIRST_PARTY, FIRST_PARTY_ENCODERS, Claim, Table, is_first_party, tabulate
+from persistable.storage import Storage
+from persistable.table import (
+    CORE,
+    FIRST_PARTY,
+    FIRST_PARTY_ENCODERS,
+    FIRST_PARTY_STORAGES,
+    Claim,
+    StorageClaim,
+    Table,
+    is_first_party,
+    tabulate,
+)
 from persistable.version import __version__
 
 if TYPE_CHECKING:
@@ -413,6 +427,36 @@ class Registry:
             ranking = rankings[cls] = rank(cls, table, self._prefer)
         return ranking
 
+    # -- storages
+
+    def storage(self, url: str) -> type[Storage]:
+        """Return the Storage class that serves a URL: whoever claims its scheme, else the family's, else the catch-all.
+
+        Raises:
+            UnknownStorageError: nobody serves it, or two third parties claim it.
+            BrokenStorageError: what would serve it is installed and does not work; the cause is chained.
+        """
+        scheme = url.partition("://")[0].lower()
+        table = self._everything()
+        family = f"{scheme.partition('+')[0]}+*" if "+" in scheme else scheme
+        claims = table.storages.get(scheme) or table.storages.get(family)
+        owner = FIRST_PARTY_STORAGES.get(scheme) or FIRST_PARTY_STORAGES.get(family)
+        if not claims and owner is not None:
+            for plugin in table.plugins:
+                if plugin.error is not None and canonical_name(plugin.distribution) == owner:
+                    raise _broken_storage(url, scheme, plugin, plugin.error) from plugin.error
+        claims = claims or table.storages.get("*", ())
+        if len(claims) != 1:
+            raise _unserved(url, scheme, owner, claims, table)
+        spec, plugin = claims[0]
+        try:
+            found = discovery.load_object(spec.storage)
+            if not (isinstance(found, type) and issubclass(found, Storage)):
+                raise TypeError(f"{spec.storage} is not a Storage")
+        except (Exception, SystemExit) as error:
+            raise _broken_storage(url, scheme, plugin, error) from error
+        return found
+
     # -- params and observers
 
     def param_encoder(self, cls: type) -> ParamEncoder | None:
@@ -506,6 +550,31 @@ def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
         candidates=[(name, claim.plugin.label) for claim in claims],
         repair=f"so neither has it. Switch one off: PERSISTABLE_DISABLE_PLUGINS={claims[0].plugin.distribution}",
     )
+
+
+def _broken_storage(url: str, scheme: str, plugin: Plugin, error: BaseException) -> BrokenStorageError:
+    return BrokenStorageError(url=redacted(url), scheme=scheme, distribution=plugin.label, reason=describe(error))
+
+
+def _unserved(
+    url: str, scheme: str, owner: str | None, claims: tuple[StorageClaim, ...], table: Table
+) -> UnknownStorageError:
+    import difflib
+
+    known = {known for known in (*table.storages, *FIRST_PARTY_STORAGES) if not known.endswith("*")}
+    near = [] if owner or claims else difflib.get_close_matches(scheme, known, n=1)
+    install = owner or (None if near or claims else FIRST_PARTY_STORAGES["*"])
+    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near[0] if near else None)
+    if claims:
+        names = " and ".join(claim.plugin.label for claim in claims)
+        off = claims[0].plugin.distribution
+        error.add_note(f"{names} both claim it, so neither has it. PERSISTABLE_DISABLE_PLUGINS={off} switches one off")
+    for plugin in table.plugins:
+        if plugin.error is not None:
+            error.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}")
+        elif plugin.status == "disabled":
+            error.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
+    return error
 
 
 def _ambiguous(cls: type, rows: list[Ranked]) -> AmbiguousFormatError:

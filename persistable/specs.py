@@ -56,8 +56,10 @@ class StorageSpec:
     """Declare a storage.
 
     Attributes:
-        schemes: URL schemes that it serves, ``("s3",)``.
-        storage: the Storage class as ``"module:Class"``, imported on first use.
+        schemes: URL schemes that it serves, ``("s3",)``; ``"fsspec+*"`` is a family of them, ``"*"`` whatever nobody
+            else serves.
+        storage: the Storage class as ``"module:Class"``, imported on first use and called with the URL and the
+            ``storage_options``.
         install: distribution that brings it, for the repair line.
     """
 

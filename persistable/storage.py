@@ -1,31 +1,22 @@
-"""Where bytes live: the Storage interface, and the local folder.
+"""Storage, the interface of every place where bytes live.
 
-Object names are ``folder/file`` below the storage's root, with ``/``. A folder of the local storage is entered through
-descriptors: what is judged by its owner and mode is what is then read, and no symbolic link below the root is followed.
+A storage keeps named objects of bytes, much as an object store does. Five methods make one; the others have defaults
+that work, and that a client which can do better overrides. Object names are ``folder/file`` below the storage's root,
+with ``/``: any text without control characters and backslashes, no empty part, no ``.`` or ``..``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from persistable import lock
-from persistable.exceptions import StorageError
-from persistable.naming import LOCK, STAGED, staged_name
+from persistable.exceptions import UnsupportedOperationError
 
-__all__ = ["Capabilities", "Entry", "Folder", "LocalStorage", "Storage"]
+if TYPE_CHECKING:
+    from persistable.lock import Lock
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
-_HAS_DIR_FD = os.open in os.supports_dir_fd
+__all__ = ["Capabilities", "Entry", "Storage"]
 
 
 class Capabilities(NamedTuple):
@@ -33,29 +24,54 @@ class Capabilities(NamedTuple):
 
     Attributes:
         atomic_replace: ``put`` over an existing object is seen as the old or the new one.
-        create_exclusive: an object can be created on condition that there is none.
-        lock: generation can be made once-only.
-        local_path: objects are files that a FileIO can read and write in place.
+        create_exclusive: ``put_if_absent`` creates an object for exactly one of many who try.
+        replace_matching: ``put_if_match`` replaces an object for exactly one of many who try.
+        lock: it has locks of its own (``lock``). One that has none gets leases, if it can ``create_exclusive``.
+        local_path: objects are files that a FileIO can read and write in place; the storage is a ``LocalStorage``.
         open_files_survive_deletion: a reader keeps what it has opened when the object is deleted.
     """
 
     atomic_replace: bool
     create_exclusive: bool
+    replace_matching: bool
     lock: bool
     local_path: bool
     open_files_survive_deletion: bool
 
 
 class Entry(NamedTuple):
-    """An object: its name, its size in bytes, when it was last modified (seconds since the epoch)."""
+    """An object.
+
+    Attributes:
+        name: its name, from the storage's root on.
+        bytes: its size.
+        modified: when it was last written, in seconds since the epoch, by the storage's clock.
+        version: something that is another after every ``put``, for ``put_if_match``; None where there is nothing like
+            it.
+    """
 
     name: str
     bytes: int
     modified: float
+    version: str | None = None
 
 
 class Storage(ABC):
-    """Keep named objects of bytes. Errors are OSErrors; an object that is not there is a FileNotFoundError."""
+    """Keep named objects of bytes.
+
+    A class that is registered for a URL scheme is made as ``Class(url, **storage_options)``. That touches nothing: no
+    connection is opened and no credential asked for before the first call. Threads may share a storage; it survives a
+    fork (the child opens connections of its own), and needs no pickling.
+
+    Errors are OSErrors: FileNotFoundError for an object that is not there, and a StorageError of the right kind for
+    everything else (see ``persistable.exceptions``); neither they nor a repr ever hold a credential. What the client
+    retries is the client's affair; an error that comes out is final.
+
+    Attributes:
+        url: what it was made from, without credentials.
+        capabilities: what it promises. Promises of exclusiveness are tried out before they are relied on, because some
+            endpoints accept a condition and ignore it.
+    """
 
     url: str
     capabilities: Capabilities
@@ -74,244 +90,54 @@ class Storage(ABC):
 
     @abstractmethod
     def list(self, folder: str = "") -> Iterator[Entry]:
-        """Yield the objects below a folder in no order, lazily; nothing if there is no such folder."""
+        """Yield the objects below a folder (``""``: all) in no order, lazily, page by page; nothing if there is none.
+
+        Objects that are written or deleted meanwhile may be yielded or not.
+        """
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Delete an object, or a folder with all that is in it; one that is not there is no error."""
+        """Delete an object; one that is not there is no error."""
 
+    # -- with defaults
 
-class Folder:
-    """An open folder of a local storage; a context manager.
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        """Create an object unless there is one; return whether it was created.
 
-    Attributes:
-        path: its path.
-        evidence: path and status of the root and of the folder, for the trust gate.
-    """
-
-    __slots__ = ("_descriptor", "evidence", "path")
-
-    def __init__(self, root: str, name: str) -> None:
-        self.path = f"{root}/{name}"
-        self._descriptor = -1
-        outermost = os.stat(root)
-        if _HAS_DIR_FD:
-            try:
-                self._descriptor = os.open(self.path, _FOLDER)
-            except OSError as error:
-                error.filename = self.path
-                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
-                    raise _link(self.path) from None
-                raise
-            try:
-                status = os.fstat(self._descriptor)
-            except BaseException:
-                self.close()
-                raise
-        else:
-            status = os.lstat(self.path)
-        self.evidence = [(root, outermost), (self.path, status)]
-
-    def open(self, name: str) -> tuple[int, os.stat_result]:
-        """Open a regular file in the folder for reading; return its descriptor and status.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            StorageError: it is a symbolic link.
-            OSError: as the system says it.
+        Raises UnsupportedOperationError where ``capabilities.create_exclusive`` is false.
         """
-        try:
-            if _HAS_DIR_FD:
-                descriptor = os.open(name, READING, dir_fd=self._descriptor)
-            else:
-                descriptor = os.open(f"{self.path}/{name}", READING)
-        except OSError as error:
-            error.filename = f"{self.path}/{name}"
-            if error.errno == errno.ELOOP:
-                raise _link(error.filename) from None
-            raise
-        return descriptor, os.fstat(descriptor)
+        raise UnsupportedOperationError(url=self.url, operation="put_if_absent")
 
-    def read(self, name: str) -> tuple[bytes, os.stat_result]:
-        """Return content and status of a file."""
-        descriptor, status = self.open(name)
-        try:
-            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
-                raise _refused(f"{self.path}/{name}", "is not a regular file")
-            return read_all(descriptor, status.st_size), status
-        except OSError as error:
-            error.filename = f"{self.path}/{name}"
-            raise
-        finally:
-            os.close(descriptor)
+    def put_if_match(self, name: str, data: bytes, version: str) -> bool:
+        """Replace an object that still has the version that ``stat`` gave; return whether it was replaced.
 
-    def close(self) -> None:
-        """Give the descriptor back."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def __enter__(self) -> Folder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _link(path: str) -> StorageError:
-    error = _refused(path, "is a symbolic link, and none is followed inside a store")
-    error.errno = errno.ELOOP
-    return error
-
-
-def _refused(path: str, reason: str) -> StorageError:
-    error = StorageError(f"{path} {reason}: put the file itself there", url=path, operation="open")
-    error.filename = path
-    return error
-
-
-def read_all(descriptor: int, size: int) -> bytes:
-    """Read an open file to its end; ``size`` is what is expected."""
-    data = os.read(descriptor, size + 1)
-    if len(data) == size:
-        return data
-    parts = [data]
-    while parts[-1]:
-        parts.append(os.read(descriptor, 1 << 20))
-    return b"".join(parts)
-
-
-class LocalStorage(Storage):
-    """A folder of the local file system (or of one that is mounted).
-
-    ``private`` keeps the group and others from writing whatever is created, whatever the umask says, because the
-    default trust would refuse to read it back. ``durable`` flushes files and the folders that name them to the disk
-    before a call returns.
-    """
-
-    capabilities = Capabilities(
-        atomic_replace=True,
-        create_exclusive=True,
-        lock=True,
-        local_path=True,
-        open_files_survive_deletion=os.name == "posix",
-    )
-
-    def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
-        self.root, self.durable = root, durable
-        self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
-
-    # -- the Storage interface
-
-    @property
-    def url(self) -> str:  # type: ignore[override]
-        return f"file://{self.root}"
-
-    def get(self, name: str) -> bytes:
-        descriptor = os.open(self.local_path(name), READING)
-        try:
-            return read_all(descriptor, os.fstat(descriptor).st_size)
-        finally:
-            os.close(descriptor)
-
-    def put(self, name: str, data: bytes) -> None:
-        folder = os.path.dirname(self.local_path(name))
-        staged = f"{folder}/{staged_name('')}"
-        try:
-            try:
-                descriptor = os.open(staged, _CREATE, self.file_mode)
-            except FileNotFoundError:
-                self._make(folder)
-                descriptor = os.open(staged, _CREATE, self.file_mode)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                if self.durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(staged, self.local_path(name))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(staged)
-            raise
-        self.flush_folder(folder)
-
-    def stat(self, name: str) -> Entry:
-        status = os.lstat(self.local_path(name))
-        return Entry(name, status.st_size, status.st_mtime)
-
-    def list(self, folder: str = "") -> Iterator[Entry]:
-        waiting = [folder]
-        while waiting:
-            current = waiting.pop()
-            try:
-                found = os.scandir(self.local_path(current) if current else self.root)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            with found:
-                for entry in found:
-                    name = f"{current}/{entry.name}" if current else entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(name)
-                        continue
-                    with contextlib.suppress(FileNotFoundError):  # deleted between listing and looking
-                        status = entry.stat(follow_symlinks=False)
-                        yield Entry(name, status.st_size, status.st_mtime)
-
-    def delete(self, name: str) -> None:
-        remove(self.local_path(name))
-
-    # -- what only a local folder can do
-
-    def local_path(self, name: str) -> str:
-        """Return the path of an object."""
-        return f"{self.root}/{name}"
-
-    def enter(self, folder: str) -> Folder:
-        """Open a folder. Raises FileNotFoundError if it, or the root, is not there."""
-        return Folder(self.root, folder)
-
-    def prepare(self, folder: str) -> str:
-        """Make a folder and prove that it can be written to; return its path.
-
-        Raises:
-            PermissionError: no write permission there (EACCES), or a file system mounted read-only (EROFS).
+        Raises UnsupportedOperationError where ``capabilities.replace_matching`` is false.
         """
-        path = self.local_path(folder)
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            try:
-                self._make(path)
-                status = os.lstat(path)
-            except OSError as error:
-                raise _unwritable(error, path) from error
-        if stat.S_ISLNK(status.st_mode):
-            raise _link(path)
-        if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            code = errno.EROFS if _read_only(path) else errno.EACCES
-            raise _unwritable(OSError(code, os.strerror(code), path), path)
-        return path
+        raise UnsupportedOperationError(url=self.url, operation="put_if_match")
 
-    def _make(self, path: str) -> None:
-        """Make the root and a folder in it, with the modes of this storage, and flush the names of what is new."""
-        for folder in (self.root, path):
-            missing = [folder]
-            while not os.path.isdir(missing[-1]):
-                missing.append(os.path.dirname(missing[-1]))
-            os.makedirs(folder, self.folder_mode, exist_ok=True)
-            for above in missing[1:]:
-                with contextlib.suppress(PermissionError):  # a folder may be enterable and not readable
-                    self.flush_folder(above)
+    def put_file(self, name: str, path: str) -> None:
+        """Create or replace an object from a local file, in constant memory; whatever fails leaves no part of it."""
+        with open(path, "rb") as file:
+            self.put(name, file.read())
 
-    def flush_folder(self, path: str) -> None:
-        """Flush a folder's entries to the disk, if this storage is durable and the system can."""
-        if self.durable:
-            sync_folder(path)
+    def fetch(self, name: str, path: str, size: int) -> None:
+        """Download an object to a local file, which is created; ``size`` bytes are expected, and no more is read.
+
+        A failure may leave a part of the file, which the caller removes. The caller also compares size and digest.
+        """
+        with open(path, "xb") as file:
+            file.write(self.get(name)[:size])
+
+    def prepare(self, folder: str) -> None:
+        """Prove that objects can be written to a folder, before anything is generated: write one and delete it.
+
+        Raises a StorageError (of which the StoragePermissionError is a PermissionError) if they cannot.
+        """
+        from persistable.naming import staged_name
+
+        name = f"{folder}/{staged_name('')}"
+        self.put(name, b"")
+        self.delete(name)
 
     def lock(
         self,
@@ -321,87 +147,16 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-    ) -> lock.Lock:
-        """Wait for the lock of a key in a folder. Raises TimeoutError after ``timeout`` seconds."""
-        path = self.prepare(folder)
-        try:
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
-        except FileNotFoundError:  # the folder was cleared between the two
-            path = self.prepare(folder)
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
-        except PermissionError:
-            # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
-            from persistable.logging import LOGGER
+    ) -> Lock:
+        """Wait for the lock of a key in a folder, where the storage has locks of its own.
 
-            LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
-            return lock.Lock(None)
+        Raises ``lock.NotFree`` after ``timeout`` seconds.
+        """
+        raise UnsupportedOperationError(url=self.url, operation="lock")
 
-    def staged_path(self, folder: str, suffix: str) -> str:
-        """Return a free path in the folder, to write to before it is published."""
-        return f"{self.local_path(folder)}/{staged_name(suffix)}"
+    def locate(self, name: str) -> str:
+        """Return where an object is, for people: a path or a URL, without credentials."""
+        return f"{self.url.rstrip('/')}/{name}"
 
-    def publish(self, staged: str, name: str) -> None:
-        """Move a staged payload to its final name in the same folder."""
-        os.rename(staged, self.local_path(name))
-
-    def unstage(self, staged: str) -> None:
-        """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
-        with contextlib.suppress(OSError):
-            for name in self.beside(staged):
-                with contextlib.suppress(OSError):
-                    remove(f"{os.path.dirname(staged)}/{name}")
-
-    def beside(self, staged: str) -> tuple[str, ...]:
-        """Return the names of a staged payload and of what stands beside it under names that start with its own."""
-        folder, stem = os.path.split(staged)
-        stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
-        return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
-
-
-def _unwritable(error: OSError, path: str) -> OSError:
-    """Make EROFS a PermissionError too, and name the folder that was wanted."""
-    if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return error
-    found = PermissionError(error.errno, error.strerror, path)
-    found.add_note(f"nothing was generated, because it could not be persisted in {path}: choose another data_dir")
-    return found
-
-
-def _read_only(path: str) -> bool:
-    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
-
-
-def remove(path: str) -> None:
-    """Remove a file or a folder with all that is in it; one that is not there is no error."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except (IsADirectoryError, PermissionError):
-        if not os.path.isdir(path) or os.path.islink(path):
-            raise
-        import shutil
-
-        folder, name = os.path.split(path)
-        doomed = path if name.startswith(STAGED) else f"{folder}/{staged_name('')}"
-        try:
-            if doomed != path:  # gone for its readers in one step, not file by file
-                os.rename(path, doomed)
-            shutil.rmtree(doomed)
-        except BaseException:
-            shutil.rmtree(doomed, ignore_errors=True)
-            raise
-
-
-def sync_folder(path: str) -> None:
-    """Flush a folder's entries to the disk, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"

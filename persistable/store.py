@@ -11,27 +11,32 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from persistable import commit, journal, lock, reading, upkeep
+from persistable import commit, journal, lock, publication, reading
 from persistable.address import Address
-from persistable.exceptions import LockTimeoutError, TrustWarning, UnknownStorageError
+from persistable.exceptions import LockTimeoutError, TrustWarning
 from persistable.io import FileIO
+from persistable.local import Folder, LocalStorage
 from persistable.provenance import Origin
-from persistable.record import Record
-from persistable.storage import LocalStorage
+from persistable.record import Damage, Record
+from persistable.storage import Storage
 from persistable.trust import Trust, TrustSetting
 
 if TYPE_CHECKING:
     from logging import Logger
 
+    from persistable import upkeep
+    from persistable.cache import PayloadCache
     from persistable.registry import Choice, Registry
+    from persistable.remote import RemoteFolder
 
 __all__ = ["ArtifactStore"]
 
 _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
+_DAY = 86_400.0  # seconds
 _COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _LOST_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")  # what pathlib makes of a URL
@@ -47,6 +52,13 @@ class _Unset:
 UNSET: Final = _Unset()
 
 
+class Workplace(NamedTuple):
+    """Where payloads are staged: a local storage, and a folder of it."""
+
+    local: LocalStorage
+    folder: str
+
+
 class ArtifactStore:
     """A place for artifacts and how it is used.
 
@@ -54,8 +66,9 @@ class ArtifactStore:
     Nothing is touched at construction; the settings are read when they are first needed.
 
     Args:
-        location: a folder (``Path`` or ``str``) or a URL. A relative folder counts from the working directory of now.
-        storage_options: options of the storage's client; never written anywhere.
+        location: a folder (``Path`` or ``str``), a URL, or a ``Storage``. A relative folder counts from the working
+            directory of now.
+        storage_options: options of the storage's client, such as credentials; never written anywhere.
         trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, or users by name
             or numeric id.
         verify: what is checked before a payload is served: its digest (``"full"``, the default), its ``"size"``, or
@@ -65,6 +78,8 @@ class ArtifactStore:
         lock_timeout: seconds to wait for somebody else who generates the same key; None (default) waits.
         registry: the formats to use; by default all that are installed.
         keep_rejected: whether a payload that is generated and found invalid is kept in quarantine (default True).
+        cache: a local folder for payloads of a remote storage, ``"off"`` for none; by default this user's cache.
+        cache_bytes: how large that folder may grow (default 10 GiB).
 
     Raises:
         ValueError: a setting has a value that it does not take.
@@ -73,6 +88,9 @@ class ArtifactStore:
 
     __slots__ = (
         "__weakref__",
+        "_cache",
+        "_cache_bytes",
+        "_cache_location",
         "_durability",
         "_judged",
         "_keep_rejected",
@@ -88,7 +106,7 @@ class ArtifactStore:
 
     def __init__(
         self,
-        location: str | os.PathLike[str],
+        location: str | os.PathLike[str] | Storage,
         *,
         storage_options: Mapping[str, Any] | None = None,
         trust: TrustSetting | None = None,
@@ -97,8 +115,11 @@ class ArtifactStore:
         lock_timeout: float | _Unset | None = UNSET,
         registry: Registry | None = None,
         keep_rejected: bool | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
-        self.location = _located(location)
+        self._storage: Storage | None = location if isinstance(location, Storage) else None
+        self.location = location.url if isinstance(location, Storage) else _located(location)
         self.storage_options = storage_options
         self._trust = None if trust is None else Trust(trust)
         self._verify_given = verify is not None
@@ -109,7 +130,9 @@ class ArtifactStore:
         if keep_rejected is not None and not isinstance(keep_rejected, bool):
             raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
-        self._storage: LocalStorage | None = None
+        self._cache: PayloadCache | None = None
+        self._cache_location = None if cache is None else _cache(cache)
+        self._cache_bytes = None if cache_bytes is None else _bytes("cache_bytes", cache_bytes)
         self._judged: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -117,17 +140,20 @@ class ArtifactStore:
         given = [setting for setting in given if not setting.endswith("=None")]
         if self._trust is not None:
             given.insert(0, f"trust={self._trust.setting!r}")
-        return f"ArtifactStore({', '.join([repr(self.location), *given])})"
+        from persistable.redaction import redacted, secrets_of
+
+        location = redacted(self.location, secrets_of(self.storage_options))
+        return f"ArtifactStore({', '.join([repr(location), *given])})"
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here; the storage is opened again there
-        left_behind = ("__weakref__", "_registry", "_storage", "_judged", "storage_options")
+        left_behind = ("__weakref__", "_cache", "_registry", "_storage", "_judged", "storage_options")
         return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        self._registry = self._storage = self.storage_options = None
+        self._registry = self._storage = self._cache = self.storage_options = None
         self._judged = set()
 
     # -- settings
@@ -187,16 +213,99 @@ class ArtifactStore:
         return self._registry
 
     @property
-    def storage(self) -> LocalStorage:
-        """The storage behind the location. Raises UnknownStorageError if nobody serves its scheme."""
+    def storage(self) -> Storage:
+        """The storage behind the location.
+
+        Raises:
+            UnknownStorageError: nobody serves its scheme.
+            BrokenStorageError: what does is installed and does not work.
+        """
         if self._storage is None:
-            scheme = _URL.match(self.location)
-            if scheme is not None:
-                raise UnknownStorageError(url=self.location, scheme=scheme[1].lower())
-            self._storage = LocalStorage(
-                self.location, private=self.trust.setting == "own", durable=self.durability == "full"
-            )
+            if _URL.match(self.location) is None:
+                self._storage = LocalStorage(
+                    self.location, private=self.trust.setting == "own", durable=self.durability == "full"
+                )
+            else:
+                self._storage = self._opened()
         return self._storage
+
+    def _opened(self) -> Storage:
+        from persistable.redaction import redacted, secrets_of
+
+        options = dict(self.storage_options or {})
+        opened = self.registry.storage(self.location)
+        try:
+            return opened(self.location, **options)  # type: ignore[call-arg]
+        except TypeError as error:
+            message = redacted(str(error), secrets_of(options))
+            raise TypeError(f"{redacted(self.location)} with storage_options {sorted(options)}: {message}") from None
+
+    @property
+    def local(self) -> LocalStorage | None:
+        """The storage, if its objects are files that can be read and written in place."""
+        storage = self.storage
+        return storage if isinstance(storage, LocalStorage) else None
+
+    @property
+    def cache(self) -> PayloadCache:
+        """Where payloads of a remote storage are kept locally."""
+        if self._cache is None:
+            from persistable.cache import DEFAULT_SIZE, open_cache
+
+            size = self._cache_bytes
+            if size is None:
+                size = _bytes("PERSISTABLE_CACHE_BYTES", _setting("CACHE_BYTES", str(DEFAULT_SIZE)))
+            location = self._cache_location
+            if location is None:
+                location = _cache(_setting("CACHE", "")) if _setting("CACHE", "") else None
+            self._cache = open_cache(location, size)
+        return self._cache
+
+    @property
+    def place(self) -> str:
+        """The location, however it is spelled."""
+        return self.location if _URL.match(self.location) else os.path.realpath(self.location)
+
+    def local_path(self, address: Address, record: Record) -> str:
+        """Return the local path of a payload; one of a remote storage is fetched into the cache.
+
+        Raises:
+            CorruptArtifactError: it is to be fetched, and is damaged.
+        """
+        if self.local is not None:
+            return self.local.local_path(f"{address.folder}/{record.main_path}")
+        from persistable.remote import RemoteFolder, fetched
+
+        try:
+            with fetched(self.cache, RemoteFolder(self.storage, address.folder), record) as held:
+                return f"{held.folder.path}/{held.files[0].path.partition('/')[0]}"
+        except Damage as damage:
+            raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
+
+    def workplace(self, folder: str) -> Workplace:
+        """Return where the payloads of a folder are staged: there, or on the way there."""
+        local = self.local
+        return Workplace(self.cache.local, self.cache.staging) if local is None else Workplace(local, folder)
+
+    def enter(self, folder: str) -> Folder | RemoteFolder:
+        """Open a folder for reading. Raises FileNotFoundError if it, or the root, is certainly not there."""
+        storage = self.storage
+        if isinstance(storage, LocalStorage):
+            return storage.enter(folder)
+        from persistable.remote import RemoteFolder
+
+        return RemoteFolder(storage, folder)
+
+    def keep(self, staged: str, record: Record) -> None:
+        """Put a payload that was uploaded into the cache, so that it need not be downloaded."""
+        from persistable.cache import entry_name
+
+        cache = self.cache
+        if not cache.shared:
+            cache.local.unstage(staged)
+            return
+        with suppress(OSError):
+            cache.add(staged, entry_name(record.files), record.size)
 
     # -- artifacts
 
@@ -223,7 +332,7 @@ class ArtifactStore:
         return reading.lineage(self, address)
 
     def persist(
-        self, address: Address, payload: Any, draft: commit.Draft, choices: Iterator[Choice]
+        self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
     ) -> commit.Committed:
         """Commit an artifact; see ``commit``."""
         return commit.persist(self, address, payload, draft, choices)
@@ -237,7 +346,7 @@ class ArtifactStore:
             RecordSchemaError: the artifact of a newer persistable would be.
         """
         self.storage.prepare(address.folder)
-        commit.standing(self.storage, address, origin)
+        publication.standing(self.storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -255,7 +364,7 @@ class ArtifactStore:
         if not choice.executes_code or self.trust.setting == "all" or judged in self._judged:
             return
         self._judged.add(judged)  # once per folder: the load itself looks every time
-        with self.storage.enter(address.folder) as folder:
+        with self.enter(address.folder) as folder:
             objection = self.trust.objection(folder.evidence)
         if objection is not None:
             warnings.warn(
@@ -292,43 +401,63 @@ class ArtifactStore:
         timeout = self.lock_timeout
         if timeout is not None and purpose == lock.COMMIT:
             timeout = max(timeout, _COMMIT_PATIENCE)
+        storage = self.storage
         try:
-            return self.storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
-        except TimeoutError as error:
-            if timeout is None:
-                raise  # the file system's own
-            owner = lock.owner(self.storage.local_path(address.folder), address.key)
-            raise LockTimeoutError(name=address.name, key=address.key, seconds=timeout, owner=owner) from error
+            if storage.capabilities.lock:
+                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
+            if purpose == lock.COMMIT:
+                return lock.Lock(None)  # the record is put on condition
+            from persistable import lease
+
+            return lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
+        except lock.NotFree as error:
+            seconds = timeout or 0.0
+            raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
 
     def quarantine(self, address: Address, damaged: reading.Damaged) -> bool:
         """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
-        return upkeep.quarantine(self, address, damaged)
+        from persistable.quarantine import quarantine
+
+        return quarantine(self, address, damaged)
 
     def reject(self, address: Address, payload: Any, error: BaseException) -> None:
         """Keep a payload that must not be served, with the error that says why; never fails."""
         if self.keep_rejected:
-            upkeep.reject(self, address, payload, error)
+            from persistable.quarantine import reject
+
+            reject(self, address, payload, error)
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
-        if self._storage is None:
-            return  # nothing has been asked of it yet: there is no folder either
-        folder = self.storage.local_path(address.folder)
-        journal.note(folder, event, address.name, address.key, detail, mode=self.storage.file_mode)
+        storage = self._storage
+        if not isinstance(storage, LocalStorage):
+            return  # nothing has been asked of it yet, so there is no folder either; or it is remote
+        folder = storage.local_path(address.folder)
+        journal.note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
 
     # -- upkeep
 
     def list(self) -> Iterator[Address]:
         """Yield the addresses of all artifacts by what their records say, in no order; damaged ones are passed over."""
+        from persistable import upkeep
+
         return upkeep.addresses(self)
 
     def check(self) -> Iterator[upkeep.Finding]:
         """Verify every artifact: key from identity, digests of payload and lineage; yield what was found of each."""
+        from persistable import upkeep
+
         return upkeep.check(self)
 
-    def sweep(self, *, grace: float = 86_400.0) -> upkeep.Swept:
-        """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old."""
-        return upkeep.sweep(self, grace)
+    def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY) -> upkeep.Swept:
+        """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old.
+
+        What is in quarantine goes after ``quarantined`` seconds. On a remote storage nobody can tell whether a writer
+        is alive, so there ``grace`` has to be longer than any upload takes.
+        """
+        from persistable import upkeep
+
+        return upkeep.sweep(self, grace, quarantined)
 
 
 def _located(location: Any) -> str:
@@ -353,6 +482,23 @@ def _located(location: Any) -> str:
     if not os.path.isabs(location):
         location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
     return location.rstrip("/") or "/"
+
+
+def _cache(location: Any) -> str:
+    from persistable.cache import OFF
+
+    if not isinstance(location, str | os.PathLike) or not os.fspath(location):
+        raise ValueError(f"cache={location!r}: give a folder, or 'off'")
+    location = os.fspath(location)
+    return OFF if location == OFF else _located(os.path.expanduser(location))
+
+
+def _bytes(name: str, value: object) -> int:
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        with suppress(ValueError):
+            if int(value) >= 0:
+                return int(value)
+    raise ValueError(f"{name}={value!r}: give a number of bytes, at least 0")
 
 
 _trust = functools.lru_cache(maxsize=16)(Trust)

@@ -10,12 +10,22 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from persistable.discovery import Plugin, canonical_name
-from persistable.specs import EncoderSpec, FormatSpec
+from persistable.specs import EncoderSpec, FormatSpec, StorageSpec
 
 if TYPE_CHECKING:
     from pluggy import HookImpl
 
-__all__ = ["CORE", "FIRST_PARTY", "FIRST_PARTY_ENCODERS", "Claim", "Table", "is_first_party", "tabulate"]
+__all__ = [
+    "CORE",
+    "FIRST_PARTY",
+    "FIRST_PARTY_ENCODERS",
+    "FIRST_PARTY_STORAGES",
+    "Claim",
+    "StorageClaim",
+    "Table",
+    "is_first_party",
+    "tabulate",
+]
 
 CORE = "persistable"
 
@@ -38,14 +48,35 @@ FIRST_PARTY_ENCODERS: Mapping[str, str] = {
     "pyarrow": "persistable-arrow",
     "polars": "persistable-arrow",
 }
+# URL scheme: distribution that serves it; "*" serves what nobody else does
+FIRST_PARTY_STORAGES: Mapping[str, str] = {
+    "s3": "persistable-obstore",
+    "az": "persistable-obstore",
+    "gs": "persistable-obstore",
+    "sftp": "persistable-sftp",
+    "fsspec+*": "persistable-fsspec",
+    "*": "persistable-fsspec",
+}
 
-_DISTRIBUTIONS = {CORE, *(owner for owner, _ in FIRST_PARTY.values()), *FIRST_PARTY_ENCODERS.values()}
+_DISTRIBUTIONS = {
+    CORE,
+    *(owner for owner, _ in FIRST_PARTY.values()),
+    *FIRST_PARTY_ENCODERS.values(),
+    *FIRST_PARTY_STORAGES.values(),
+}
 
 
 class Claim(NamedTuple):
     """A declared format and the plugin that declares it."""
 
     spec: FormatSpec
+    plugin: Plugin
+
+
+class StorageClaim(NamedTuple):
+    """A declared storage and the plugin that declares it."""
+
+    spec: StorageSpec
     plugin: Plugin
 
 
@@ -56,6 +87,7 @@ class Table(NamedTuple):
         plugins: all of them, the core first, then first-party ones, each sorted by name; broken ones with their errors.
         formats: by name.
         contested: formats that several third parties claim, by name; nobody has them.
+        storages: all that claim a scheme, by scheme; one that several third parties claim is nobody's.
         encoders: of params, with their plugins.
         observers: of events.
     """
@@ -63,6 +95,7 @@ class Table(NamedTuple):
     plugins: tuple[Plugin, ...]
     formats: Mapping[str, Claim]
     contested: Mapping[str, tuple[Claim, ...]]
+    storages: Mapping[str, tuple[StorageClaim, ...]]
     encoders: tuple[tuple[EncoderSpec, Plugin], ...]
     observers: tuple[HookImpl, ...]
 
@@ -90,8 +123,14 @@ def tabulate(plugins: Iterable[Plugin]) -> Table:
                 contested[spec.name] = (formats.pop(spec.name), claim)
             else:
                 formats[spec.name] = claim
+    storages: dict[str, tuple[StorageClaim, ...]] = {}
+    for plugin in rows:
+        for row in plugin.storages:
+            for scheme in row.schemes:
+                storages[scheme] = (*storages.get(scheme, ()), StorageClaim(row, plugin))
     encoders = tuple((spec, plugin) for plugin in rows for spec in plugin.encoders)
-    return Table(tuple(rows), formats, contested, encoders, tuple(hook for plugin in rows for hook in plugin.observers))
+    observers = tuple(hook for plugin in rows for hook in plugin.observers)
+    return Table(tuple(rows), formats, contested, storages, encoders, observers)
 
 
 def _order(plugin: Plugin) -> tuple[bool, bool, str, str]:
@@ -111,6 +150,10 @@ def _trespass(plugin: Plugin, formats: Mapping[str, Claim]) -> Exception | None:
             return ValueError(f"the format name {spec.name!r} belongs to the core")
         if standing is not None and canonical_name(standing.plugin.distribution) == distribution:
             return ValueError(f"the format name {spec.name!r} is declared twice by {plugin.distribution}")
+    for storage in plugin.storages:
+        for scheme in storage.schemes:
+            if scheme == "file" or distribution != FIRST_PARTY_STORAGES.get(scheme, distribution):
+                return ValueError(f"the scheme {scheme}:// belongs to {FIRST_PARTY_STORAGES.get(scheme, CORE)}")
     for encoder in plugin.encoders:
         for declared in encoder.types:
             library = declared.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Keeping a store tidy: quarantine, rejected payloads, listing, verification, the sweep of what dead processes left."""
+"""Keeping a store tidy: listing, verification, the sweep of what dead processes left."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import contextlib
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from persistable import naming, reading
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.identity import canonical, key_of
+from persistable.local import LocalStorage, remove, size_of
+from persistable.process import alive
 from persistable.record import Damage, Record, UnknownSchema
-from persistable.storage import remove
+from persistable.storage import Entry
 
 if TYPE_CHECKING:
     from persistable.store import ArtifactStore
 
-_UNLOCKED = 3600.0  # seconds that a payload without a record is left alone where nothing can be locked
+__all__ = ["Finding", "Swept", "addresses", "check", "sweep"]
 
-__all__ = ["Finding", "Swept", "addresses", "check", "quarantine", "reject", "sweep"]
+_UNLOCKED = 3600.0  # seconds that a payload without a record is left alone where nothing can be locked
 
 
 class Finding(NamedTuple):
@@ -33,61 +36,10 @@ class Finding(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What a sweep deleted: paths below the root, and their bytes in total."""
+    """What a sweep deleted: names of objects, and their bytes in total."""
 
     names: tuple[str, ...]
     bytes: int
-
-
-def quarantine(store: ArtifactStore, address: Address, damaged: reading.Damaged) -> bool:
-    """Move record, payload and lineage of a damaged artifact to quarantine; see ``ArtifactStore.quarantine``."""
-    storage = store.storage
-    with store.committing(address):
-        try:
-            if storage.get(address.record) != damaged.raw:
-                return False
-        except FileNotFoundError:
-            return False
-        folder = storage.local_path(address.folder)
-        target = storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
-        mark = os.urandom(4).hex()
-        # the record first: without it the rest is no artifact any more, whatever happens in between
-        os.rename(storage.local_path(address.record), f"{target}/{mark}-{naming.record_name(address.key)}")
-        for name in os.listdir(folder):
-            if naming.key_of_payload(name) == address.key or name == naming.lineage_name(address.key):
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(f"{folder}/{name}", f"{target}/{mark}-{name}")
-    store.note("quarantined", address, f"{damaged.path} {damaged.reason}")
-    return True
-
-
-def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseException) -> None:
-    """Keep a payload that must not be served; see ``ArtifactStore.reject``. At most one is kept per key."""
-    import pickle
-    import traceback
-
-    storage = store.storage
-    stem = f"{address.folder}/{naming.QUARANTINE}/{address.key}.rejected"
-    kept = "not kept"
-    try:
-        storage.prepare(f"{address.folder}/{naming.QUARANTINE}")
-        staged = storage.staged_path(f"{address.folder}/{naming.QUARANTINE}", ".pickle")
-        try:
-            with open(staged, "xb") as file:
-                pickle.dump(payload, file, protocol=5)
-            os.chmod(staged, 0o600)
-            os.replace(staged, storage.local_path(f"{stem}.pickle"))
-            kept = f"kept as {stem}.pickle"
-        except Exception as problem:  # noqa: BLE001 - the payload's own code, or a full disk: the first error counts
-            remove(storage.local_path(f"{stem}.pickle"))
-            kept = f"not kept: {type(problem).__name__}: {problem}"
-        finally:
-            storage.unstage(staged)
-        text = "".join(traceback.format_exception_only(error))
-        storage.put(f"{stem}.txt", f"{address.name}: {kept}\n{text}".encode("utf-8", "backslashreplace"))
-    except OSError:
-        return
-    store.note("rejected", address, f"{type(error).__name__} {kept}")
 
 
 def addresses(store: ArtifactStore) -> Iterator[Address]:
@@ -100,10 +52,26 @@ def addresses(store: ArtifactStore) -> Iterator[Address]:
 
 
 def _records(store: ArtifactStore) -> Iterator[str]:
-    for folder in _folders(store.storage.root):
-        for entry in () if "/" in folder else store.storage.list(folder):
-            if naming.key_of_record(entry.name.partition("/")[2]):
-                yield entry.name
+    local = store.local
+    listed = store.storage.list() if local is None else _beside(local)
+    for entry in listed:
+        folder, _, file = entry.name.partition("/")
+        if naming.key_of_record(file) and naming.is_slug(folder):
+            yield entry.name
+
+
+def _beside(local: LocalStorage) -> Iterator[Entry]:
+    """Yield what lies directly in the folders of payload names; what is within payloads of several files is not."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(local.root) as found:
+        folders = sorted(
+            item.name for item in found if naming.is_slug(item.name) and item.is_dir(follow_symlinks=False)
+        )
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError), os.scandir(local.local_path(folder)) as inside:
+                for item in inside:
+                    with contextlib.suppress(FileNotFoundError):
+                        status = item.stat(follow_symlinks=False)
+                        yield Entry(f"{folder}/{item.name}", status.st_size, status.st_mtime)
 
 
 def check(store: ArtifactStore) -> Iterator[Finding]:
@@ -123,15 +91,15 @@ def check(store: ArtifactStore) -> Iterator[Finding]:
 def _checked(store: ArtifactStore, name: str) -> tuple[Finding, bytes] | None:
     """Verify one artifact; return what was found and the record that was judged, or None if it is gone."""
     folder, _, file = name.partition("/")
-    path, key, title, raw = store.storage.local_path(name), file[:32], folder, b""
+    path, key, title, raw = store.storage.locate(name), file[:32], folder, b""
     try:
-        with store.storage.enter(folder) as entered:
-            raw, _ = entered.read(file)
+        with store.enter(folder) as entered:
+            raw = entered.read(file)
             record = Record.parse(raw, key)
             title = str(record.identity["name"])
             if key_of(canonical(record.identity)) != key:
                 raise Damage("has an identity of another key")
-            reading.verify_payload(entered, record)
+            reading.verify_payload(entered, record, None if store.local is not None else store.cache)
         if record.lineage is not None:
             _check_lineage(store, folder, record)
     except FileNotFoundError:
@@ -146,7 +114,7 @@ def _checked(store: ArtifactStore, name: str) -> tuple[Finding, bytes] | None:
 
 def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:
     name = naming.lineage_name(record.key)
-    path = store.storage.local_path(f"{folder}/{name}")
+    path = store.storage.locate(f"{folder}/{name}")
     try:
         raw = store.storage.get(f"{folder}/{name}")
     except FileNotFoundError:
@@ -158,18 +126,25 @@ def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:
             raise Damage(f"has an identity of another key at {key}", path)
 
 
-def sweep(store: ArtifactStore, grace: float) -> Swept:
+def sweep(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
     """Delete what no record names and no live process writes; see ``ArtifactStore.sweep``."""
-    storage = store.storage
-    oldest = time.time() - grace
+    if store.local is not None:
+        return _sweep_local(store, store.local, grace, quarantined)
+    return _sweep_remote(store, grace, quarantined)
+
+
+def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quarantined: float) -> Swept:
+    now = time.time()
     swept: list[str] = []
     size = 0
-    for folder in _folders(storage.root):
-        for name in sorted(os.listdir(storage.local_path(folder))):
-            path = storage.local_path(f"{folder}/{name}")
+    for folder in _folders(local.root):
+        kept = quarantined if folder.endswith(f"/{naming.QUARANTINE}") else grace
+        for name in sorted(os.listdir(local.local_path(folder))):
+            path = local.local_path(f"{folder}/{name}")
             with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or not ours to delete
-                if _newest(path) <= oldest and _is_garbage(store, folder, name):
-                    found = _size(path)
+                staged = name.startswith(naming.STAGED)
+                if _newest(path) <= now - (grace if staged else kept) and _is_garbage(store, local, folder, name):
+                    found = size_of(path)
                     remove(path)
                     swept.append(f"{folder}/{name}")
                     size += found
@@ -179,49 +154,36 @@ def sweep(store: ArtifactStore, grace: float) -> Swept:
 def _folders(root: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
         inside = [entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False)]
-        return sorted(
-            [
-                *inside,
-                *(
-                    f"{name}/{naming.QUARANTINE}"
-                    for name in inside
-                    if os.path.isdir(f"{root}/{name}/{naming.QUARANTINE}")
-                ),
-            ]
-        )
+        quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
+        return sorted([*inside, *(name for name in quarantines if os.path.isdir(f"{root}/{name}"))])
     return []
 
 
-def _is_garbage(store: ArtifactStore, folder: str, name: str) -> bool:
+def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: str) -> bool:
     if name.startswith(naming.STAGED):
         writer = naming.staged_by(name)
-        return writer is not None and (writer[0] != naming.host() or not _alive(writer[1]))
-    key = naming.key_of_payload(name)
-    if key is None and name.endswith(".lineage.json") and naming.key_of_record(f"{name[:32]}.json"):
-        key = name[:32]
-    if key is None or folder.endswith(f"/{naming.QUARANTINE}"):
+        return writer is not None and (writer[0] != naming.host() or not alive(writer[1]))
+    if folder.endswith(f"/{naming.QUARANTINE}"):
+        return True
+    key = naming.key_beside(name)
+    if key is None:
         return False
     address = Address(folder, folder, key)
     with store.committing(address) as held:  # no commit is between its payload and its record now
-        if not held.exclusive and _newest(store.storage.local_path(f"{folder}/{name}")) > time.time() - _UNLOCKED:
+        if not held.exclusive and _newest(local.local_path(f"{folder}/{name}")) > time.time() - _UNLOCKED:
             return False  # or so it seems
-        try:
-            record = Record.parse(store.storage.get(address.record), key)
-        except FileNotFoundError:
-            return True
-        except (Damage, UnknownSchema, OSError):
-            return False  # not ours to judge: the payload may be all that is left
-        return name not in (record.main_path, naming.lineage_name(key))
+        return _is_unnamed(store, address, name)
 
 
-def _alive(process: int) -> bool:
+def _is_unnamed(store: ArtifactStore, address: Address, name: str) -> bool:
+    """Whether the record of a key does not name a payload or lineage that lies beside it."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
+        record = Record.parse(store.storage.get(address.record), address.key)
+    except FileNotFoundError:
         return True
-    return True
+    except (Damage, UnknownSchema, OSError):
+        return False  # not ours to judge: the payload may be all that is left
+    return name not in (record.main_path, naming.lineage_name(address.key))
 
 
 def _newest(path: str) -> float:
@@ -231,7 +193,46 @@ def _newest(path: str) -> float:
     return max(times)
 
 
-def _size(path: str) -> int:
-    return os.lstat(path).st_size + sum(
-        os.lstat(f"{current}/{name}").st_size for current, _, names in os.walk(path) for name in names
-    )
+def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
+    """Sweep by age alone: nobody can tell from here whether a writer elsewhere is alive.
+
+    Objects of a payload go together. A key with a lease that still beats is left alone.
+    """
+    storage, now = store.storage, time.time()
+    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)  # by folder and what lies directly in it
+    for entry in storage.list():
+        folder, _, rest = entry.name.partition("/")
+        if naming.is_slug(folder) and rest:
+            found[folder, rest.partition("/")[0]].append(entry)
+    swept: list[str] = []
+    size = 0
+    for (folder, name), entries in sorted(found.items()):
+        if name == naming.QUARANTINE:
+            doomed = [entry for entry in entries if entry.modified <= now - quarantined]
+        elif max(entry.modified for entry in entries) > now - grace:
+            continue
+        else:
+            doomed = entries if _is_garbage_there(store, folder, name, found) else []
+        for entry in doomed:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                storage.delete(entry.name)
+                swept.append(entry.name)
+                size += entry.bytes
+    return Swept(tuple(swept), size)
+
+
+def _is_garbage_there(store: ArtifactStore, folder: str, name: str, found: dict[tuple[str, str], list[Entry]]) -> bool:
+    from persistable import lease
+
+    if name.startswith(naming.STAGED):
+        return True
+    key = naming.key_of_lease(name)
+    if key is not None:
+        return not lease.beats(store.storage, folder, key)
+    key = naming.key_beside(name)
+    if key is None:
+        return False
+    leased = found.get((folder, naming.lease_name("", key)[1:]))
+    if leased and lease.beats(store.storage, folder, key):
+        return False
+    return _is_unnamed(store, Address(folder, folder, key), name)

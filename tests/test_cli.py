@@ -31,7 +31,7 @@ def zoo(site: Site, fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin(
         "cloud",
         HOOKS + "print('hello')\n@hookimpl\n"
-        "def persistable_storages(): return [StorageSpec(schemes=('s3', 'gs'), storage='c:C')]",
+        "def persistable_storages(): return [StorageSpec(schemes=('cloud', 'tape'), storage='c:C')]",
     )
     site.plugin("broken", "raise ValueError('several\\n  lines, ünïcode')", "broken-dist", "0.1")
     site.plugin("mute", "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute")
@@ -48,7 +48,7 @@ def test_plugins_are_listed_with_what_they_bring(capsys: pytest.CaptureFixture[s
         f"NAME         DISTRIBUTION  VERSION     STATUS    FORMATS\n"
         f"persistable  persistable   {VERSION}  loaded    pickle, json, text\n"
         f"broken       broken-dist   0.1         failed    ValueError: several lines, ünïcode\n"
-        f"cloud        cloud-dist    1.0         loaded    s3://, gs://\n"
+        f"cloud        cloud-dist    1.0         loaded    cloud://, tape://\n"
         f"image        image-box     1.0         loaded    png (PIL.Image.Image, numpy.ndarray)\n"
         f"mute         mute-dist     1.0         failed    Mute, whose message cannot be had\n"
         f"quiet        quiet-dist    1.0         disabled\n"
@@ -83,7 +83,7 @@ def test_json_is_a_list_with_an_object_for_each_plugin(capsys: pytest.CaptureFix
     assert rows["broken"]["error"] == "ValueError: several\n  lines, ünïcode"
     assert (rows["broken"]["status"], rows["broken"]["formats"]) == ("failed", [])
     assert (rows["quiet"]["status"], rows["quiet"]["error"]) == ("disabled", None)
-    assert rows["cloud"]["storages"] == [{"schemes": ["s3", "gs"]}]
+    assert rows["cloud"]["storages"] == [{"schemes": ["cloud", "tape"]}]
     assert [spec["executes_code"] for spec in rows["persistable"]["formats"]] == [True, False, False]
     assert all(list(row) == list(rows["image"]) for row in rows.values())
 

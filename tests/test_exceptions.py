@@ -14,6 +14,7 @@ from persistable import exceptions
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
+    BrokenStorageError,
     CorruptArtifactError,
     ExplainedNotImplementedError,
     FidelityError,
@@ -23,16 +24,22 @@ from persistable.exceptions import (
     LockTimeoutError,
     MissingArtifactError,
     NoPayloadError,
+    NoSuchPlaceError,
     ParamsChangedError,
     PersistableError,
     PersistableWarning,
     RecordSchemaError,
     RecursiveGenerationError,
     SaveError,
+    StorageConnectionError,
+    StorageCredentialsError,
     StorageError,
+    StorageFullError,
+    StoragePermissionError,
     UnkeyableParamError,
     UnknownFormatError,
     UnknownStorageError,
+    UnsupportedOperationError,
     UntrustedArtifactError,
 )
 
@@ -102,6 +109,25 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
         ("s3://b/p", "s3://", "pip install persistable-cloud"),
     ),
     (UnknownStorageError(url="foo://b", scheme="foo"), ("foo://b", "plugin")),
+    (
+        UnknownStorageError(url="s4://bucket", scheme="s4", suggestion="s3"),
+        ("s4://bucket", "did you mean s3://"),
+    ),
+    (
+        BrokenStorageError(url="s3://b", scheme="s3", distribution="persistable-obstore 2.0", reason="no obstore"),
+        ("s3://b", "persistable-obstore 2.0", "no obstore", "Repair or reinstall"),
+    ),
+    *(
+        (kind(url="s3://bucket/a", operation="put", reason="HTTP 404"), ("s3://bucket/a", "put", "HTTP 404", repair))
+        for kind, repair in (
+            (NoSuchPlaceError, "correct the URL"),
+            (StoragePermissionError, "Ask for the permission"),
+            (StorageCredentialsError, "Renew them"),
+            (StorageConnectionError, "Try again"),
+            (StorageFullError, "Make room"),
+            (UnsupportedOperationError, "capabilities"),
+        )
+    ),
     (RecursiveGenerationError(name="points", key="ab" * 16), ("points", "ab" * 16, "self.params")),
     (
         LockTimeoutError(name="points", key="ab" * 16, seconds=2.5, owner="7@host"),
@@ -123,6 +149,10 @@ PARENTS: dict[str, type[Exception]] = {
     "FidelityError": ValueError,
     "SaveError": OSError,
     "StorageError": OSError,
+    "UnknownStorageError": LookupError,
+    "StoragePermissionError": PermissionError,
+    "StorageCredentialsError": PermissionError,
+    "StorageConnectionError": ConnectionError,
     "RecursiveGenerationError": RuntimeError,
     "LockTimeoutError": TimeoutError,
     "ExplainedNotImplementedError": NotImplementedError,

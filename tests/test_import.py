@@ -46,16 +46,17 @@ OWN = [
     "io",
     "journal",
     "literals",
+    "local",
     "lock",
     "naming",
     "params",
     "provenance",
+    "publication",
     "reading",
     "record",
     "storage",
     "store",
     "trust",
-    "upkeep",
     "version",
 ]
 

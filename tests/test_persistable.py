@@ -577,7 +577,7 @@ def test_full_disk_during_persist(data_dir: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/proc/self"), reason="root writes anywhere")
 def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read-only data_dir is loaded from, and a miss raises PermissionError with the path before generating."""
-    from persistable.storage import LocalStorage
+    from persistable.local import LocalStorage
 
     NumbersP(tmp_path, Params()).load_generate()
 
@@ -650,7 +650,7 @@ def test_damage_is_left_alone_where_nothing_is_to_be_persisted(data_dir: Path) -
 
 def test_io_errors_are_never_a_miss(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An I/O error while looking comes out as it is, and nothing is generated."""
-    from persistable.storage import LocalStorage
+    from persistable.local import LocalStorage
 
     def fail(self: Any, folder: str) -> Any:
         raise OSError(errno.EIO, "Input/output error", folder)

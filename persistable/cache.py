@@ -1,0 +1,180 @@
+"""Payloads of remote storages, kept locally by their digests.
+
+A remote payload object is never rewritten, so what was fetched once stays right. Many processes share a cache: entries
+are moved into it whole, used ones are touched, and those that were not used for longest go when it grows too large.
+Whatever is taken from it is verified like any other payload.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from persistable.local import LocalStorage, remove, size_of
+from persistable.logging import LOGGER
+from persistable.naming import host, staged_by
+from persistable.process import alive
+from persistable.record import PayloadFile
+from persistable.trust import Trust
+
+__all__ = ["DEFAULT_SIZE", "OFF", "PayloadCache", "entry_name", "open_cache"]
+
+OFF = "off"
+DEFAULT_SIZE = 10 << 30  # bytes
+_FRESH = 10.0  # seconds for which an entry that was just used is not removed: somebody is about to open it
+_STAGING, _ENTRIES = "staging", "payloads"
+
+
+class PayloadCache:
+    """A folder of payloads.
+
+    Args:
+        root: the folder, which is made when it is first needed.
+        size: bytes that its entries may have together; the newest one stays even if it is larger.
+        shared: whether entries are kept for others; without, whoever has used one removes it.
+    """
+
+    def __init__(self, root: str, size: int = DEFAULT_SIZE, *, shared: bool = True) -> None:
+        self.size, self.shared = size, shared
+        self.local = LocalStorage(root, private=True, durable=False)
+        self._total: int | None = None  # bytes, as far as this process knows
+        self._lock = threading.Lock()
+
+    @property
+    def staging(self) -> str:
+        """The folder of ``local`` to stage payloads in that may become entries."""
+        return _STAGING
+
+    @property
+    def entries(self) -> str:
+        """The folder of ``local`` where entries are."""
+        return _ENTRIES
+
+    def staged_path(self, suffix: str) -> str:
+        """Return a free path, in a folder that is there, to write a payload to."""
+        self.local.prepare(_STAGING)
+        return self.local.staged_path(_STAGING, suffix)
+
+    def find(self, name: str) -> bool:
+        """Whether there is an entry; if so, it counts as used now."""
+        try:
+            os.utime(self._path(name))
+        except OSError:
+            return False
+        return True
+
+    def add(self, staged: str, name: str, size: int) -> None:
+        """Move a staged payload to its name; one that is there already is as good."""
+        self.local.prepare(_ENTRIES)
+        try:
+            os.replace(staged, self._path(name))
+        except OSError:
+            if not os.path.isdir(self._path(name)):
+                raise
+            remove(staged)
+        with self._lock:
+            self._total = None if self._total is None else self._total + size
+            crowded = self._total is None or self._total > self.size
+        if crowded:
+            self.trim(keep=name)
+
+    def remove(self, name: str) -> None:
+        """Remove an entry; one that cannot be removed, or is not there, is no error."""
+        with contextlib.suppress(OSError):
+            remove(self._path(name))
+
+    def trim(self, keep: str = "") -> None:
+        """Remove the entries that were not used for longest until the rest fits, and what dead processes staged."""
+        now, found, total = time.time(), [], 0
+        for name in _names(self.local.local_path(_ENTRIES)):
+            with contextlib.suppress(OSError):
+                size = size_of(self._path(name))
+                found.append((os.stat(self._path(name)).st_mtime, size, name))
+                total += size
+        for used, size, name in sorted(found):
+            if total <= self.size:
+                break
+            if name != keep and used < now - _FRESH:
+                self.remove(name)
+                total -= size
+        with self._lock:
+            self._total = total
+        for name in _names(self.local.local_path(_STAGING)):
+            writer = staged_by(name)
+            if writer is not None and writer[0] == host() and not alive(writer[1]):
+                with contextlib.suppress(OSError):
+                    remove(f"{self.local.local_path(_STAGING)}/{name}")
+
+    def _path(self, name: str) -> str:
+        return self.local.local_path(f"{_ENTRIES}/{name}")
+
+
+def entry_name(files: Sequence[PayloadFile]) -> str:
+    """Return the name of a payload's entry: its digest, then its suffix."""
+    main, _, rest = files[0].path.partition("/")
+    suffix = main[main.index(".") :] if "." in main else ""
+    if not rest:
+        digest, size = files[0].digest.partition(":")[2], files[0].bytes
+    else:
+        said = "".join(f"{file.path.partition('/')[2]}\0{file.bytes}\0{file.digest}\0" for file in files)
+        digest, size = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest(), len(files)
+    return f"{digest}-{size}{suffix}"
+
+
+def open_cache(location: str | None, size: int) -> PayloadCache:
+    """Return the cache at a location (None: the user's own; ``"off"``: none that outlives the process)."""
+    if location == OFF:
+        return _private(os.getpid())
+    root = _default_location() if location is None else location
+    if root is None:
+        return _private(os.getpid())
+    cache = PayloadCache(root, size)
+    try:
+        cache.local.prepare(_ENTRIES)
+        objection = Trust("own").objection([(path, os.stat(path)) for path in (root, f"{root}/{_ENTRIES}")])
+    except OSError as error:
+        objection = (root, f"cannot be used: {error}")
+    if objection is not None:
+        LOGGER.warning("payloads are not cached: %s %s. PERSISTABLE_CACHE names another folder", *objection)
+        return _private(os.getpid())
+    return cache
+
+
+@functools.cache
+def _default_location() -> str | None:
+    """Return the folder for this user's caches, as the platform has it; None without the library that knows it."""
+    try:
+        from platformdirs import user_cache_dir
+    except ImportError:
+        LOGGER.info("payloads are not cached: pip install platformdirs, or set PERSISTABLE_CACHE to a folder")
+        return None
+    return user_cache_dir("persistable", appauthor=False)
+
+
+@functools.cache
+def _private(process: int) -> PayloadCache:
+    """Return a cache of this process alone, whose entries go as soon as they were used."""
+    import atexit
+    import tempfile
+
+    root = tempfile.mkdtemp(prefix="persistable-")
+
+    def clear() -> None:
+        if os.getpid() == process:  # not a forked child
+            with contextlib.suppress(OSError):
+                remove(root)
+
+    atexit.register(clear)
+    return PayloadCache(root, 0, shared=False)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

@@ -1,0 +1,399 @@
+"""LocalStorage, a folder of the local file system.
+
+A folder is entered through descriptors: what is judged by its owner and mode is what is then read, and no symbolic link
+below the root is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from persistable import lock
+from persistable.exceptions import StorageError
+from persistable.naming import LOCK, STAGED, staged_name
+from persistable.storage import Capabilities, Entry, Storage
+
+__all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove", "size_of"]
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
+_HAS_DIR_FD = os.open in os.supports_dir_fd
+
+
+class Folder:
+    """An open folder of a local storage; a context manager.
+
+    Attributes:
+        path: its path.
+        evidence: path and status of the root, of the folder and of what was read in it, for the trust gate.
+    """
+
+    __slots__ = ("_descriptor", "evidence", "path")
+
+    def __init__(self, root: str, name: str) -> None:
+        self.path = f"{root}/{name}"
+        self._descriptor = -1
+        outermost = os.stat(root)
+        if _HAS_DIR_FD:
+            try:
+                self._descriptor = os.open(self.path, _FOLDER)
+            except OSError as error:
+                error.filename = self.path
+                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
+                    raise _link(self.path) from None
+                raise
+            try:
+                status = os.fstat(self._descriptor)
+            except BaseException:
+                self.close()
+                raise
+        else:
+            status = os.lstat(self.path)
+        self.evidence = [(root, outermost), (self.path, status)]
+
+    def open(self, name: str) -> tuple[int, os.stat_result]:
+        """Open a regular file in the folder for reading; return its descriptor and status.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            StorageError: it is a symbolic link.
+            OSError: as the system says it.
+        """
+        try:
+            if _HAS_DIR_FD:
+                descriptor = os.open(name, READING, dir_fd=self._descriptor)
+            else:
+                descriptor = os.open(f"{self.path}/{name}", READING)
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            if error.errno == errno.ELOOP:
+                raise _link(error.filename) from None
+            raise
+        return descriptor, os.fstat(descriptor)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, which from then on is part of the evidence."""
+        descriptor, status = self.open(name)
+        try:
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+                raise _refused(f"{self.path}/{name}", "is not a regular file")
+            content = read_all(descriptor, status.st_size)
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"
+            raise
+        finally:
+            os.close(descriptor)
+        self.evidence.append((f"{self.path}/{name}", status))
+        return content
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _link(path: str) -> StorageError:
+    error = _refused(path, "is a symbolic link, and none is followed inside a store")
+    error.errno = errno.ELOOP
+    return error
+
+
+def _refused(path: str, reason: str) -> StorageError:
+    error = StorageError(f"{path} {reason}: put the file itself there", url=path, operation="open")
+    error.filename = path
+    return error
+
+
+def read_all(descriptor: int, size: int) -> bytes:
+    """Read an open file to its end; ``size`` is what is expected."""
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]
+    while parts[-1]:
+        parts.append(os.read(descriptor, 1 << 20))
+    return b"".join(parts)
+
+
+class LocalStorage(Storage):
+    """A folder of the local file system (or of one that is mounted).
+
+    ``private`` keeps the group and others from writing whatever is created, whatever the umask says, because the
+    default trust would refuse to read it back. ``durable`` flushes files and the folders that name them to the disk
+    before a call returns.
+    """
+
+    capabilities = Capabilities(
+        atomic_replace=True,
+        create_exclusive=True,
+        replace_matching=False,
+        lock=True,
+        local_path=True,
+        open_files_survive_deletion=os.name == "posix",
+    )
+
+    def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
+        self.root, self.durable = root, durable
+        self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
+
+    # -- the Storage interface
+
+    @property
+    def url(self) -> str:  # type: ignore[override]
+        return f"file://{self.root}"
+
+    def get(self, name: str) -> bytes:
+        descriptor = os.open(self.local_path(name), READING)
+        try:
+            return read_all(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+
+    def put(self, name: str, data: bytes) -> None:
+        with self._written(name, data) as (staged, path):
+            os.replace(staged, path)
+
+    @contextlib.contextmanager
+    def _written(self, name: str, data: bytes) -> Iterator[tuple[str, str]]:
+        """Write a staged file and yield its path and the one it is meant for; flush the folder after that."""
+        path = self.local_path(name)
+        folder = os.path.dirname(path)
+        staged = f"{folder}/{staged_name('')}"
+        try:
+            try:
+                descriptor = os.open(staged, _CREATE, self.file_mode)
+            except FileNotFoundError:
+                self._make(folder)
+                descriptor = os.open(staged, _CREATE, self.file_mode)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                if self.durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            yield staged, path
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(staged)
+            raise
+        self.flush_folder(folder)
+
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        with self._written(name, data) as (staged, path):
+            try:
+                os.link(staged, path)
+            except FileExistsError:
+                created = False
+            else:
+                created = True
+            os.unlink(staged)
+        return created
+
+    def put_file(self, name: str, path: str) -> None:
+        import shutil
+
+        with self._written(name, b"") as (staged, final):
+            shutil.copyfile(path, staged)
+            if self.durable:
+                sync(staged)
+            os.replace(staged, final)
+
+    def fetch(self, name: str, path: str, size: int) -> None:  # noqa: ARG002 - a local copy can be of any size
+        import shutil
+
+        with open(os.open(self.local_path(name), READING), "rb") as source, open(path, "xb") as target:
+            shutil.copyfileobj(source, target)
+
+    def stat(self, name: str) -> Entry:
+        status = os.lstat(self.local_path(name))
+        return Entry(name, status.st_size, status.st_mtime)
+
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        waiting = [folder]
+        while waiting:
+            current = waiting.pop()
+            try:
+                found = os.scandir(self.local_path(current) if current else self.root)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            with found:
+                for entry in found:
+                    name = f"{current}/{entry.name}" if current else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(name)
+                        continue
+                    with contextlib.suppress(FileNotFoundError):  # deleted between listing and looking
+                        status = entry.stat(follow_symlinks=False)
+                        yield Entry(name, status.st_size, status.st_mtime)
+
+    def delete(self, name: str) -> None:
+        remove(self.local_path(name))
+
+    # -- what only a local folder can do
+
+    def local_path(self, name: str) -> str:
+        """Return the path of an object."""
+        return f"{self.root}/{name}"
+
+    def enter(self, folder: str) -> Folder:
+        """Open a folder. Raises FileNotFoundError if it, or the root, is not there."""
+        return Folder(self.root, folder)
+
+    def locate(self, name: str) -> str:
+        return self.local_path(name)
+
+    def prepare(self, folder: str) -> None:
+        """Make a folder and prove that it can be written to.
+
+        Raises:
+            PermissionError: no write permission there (EACCES), or a file system mounted read-only (EROFS).
+        """
+        path = self.local_path(folder)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            try:
+                self._make(path)
+                status = os.lstat(path)
+            except OSError as error:
+                raise _unwritable(error, path) from error
+        if stat.S_ISLNK(status.st_mode):
+            raise _link(path)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            code = errno.EROFS if _read_only(path) else errno.EACCES
+            raise _unwritable(OSError(code, os.strerror(code), path), path)
+
+    def _make(self, path: str) -> None:
+        """Make the root and a folder in it, with the modes of this storage, and flush the names of what is new."""
+        for folder in (self.root, path):
+            missing = [folder]
+            while not os.path.isdir(missing[-1]):
+                missing.append(os.path.dirname(missing[-1]))
+            os.makedirs(folder, self.folder_mode, exist_ok=True)
+            for above in missing[1:]:
+                with contextlib.suppress(PermissionError):  # a folder may be enterable and not readable
+                    self.flush_folder(above)
+
+    def flush_folder(self, path: str) -> None:
+        """Flush a folder's entries to the disk, if this storage is durable and the system can."""
+        if self.durable:
+            sync(path)
+
+    def lock(
+        self,
+        folder: str,
+        key: str,
+        purpose: int,
+        *,
+        timeout: float | None,
+        on_wait: Callable[[str | None], None] | None,
+    ) -> lock.Lock:
+        """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
+        self.prepare(folder)
+        path = self.local_path(folder)
+        try:
+            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+        except FileNotFoundError:  # the folder was cleared between the two
+            self.prepare(folder)
+            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+        except PermissionError:
+            # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
+            from persistable.logging import LOGGER
+
+            LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
+            return lock.Lock(None)
+
+    def staged_path(self, folder: str, suffix: str) -> str:
+        """Return a free path in the folder, to write to before it is published."""
+        return f"{self.local_path(folder)}/{staged_name(suffix)}"
+
+    def publish(self, staged: str, name: str) -> None:
+        """Move a staged payload to its final name in the same folder."""
+        os.rename(staged, self.local_path(name))
+
+    def unstage(self, staged: str) -> None:
+        """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
+        with contextlib.suppress(OSError):
+            for name in self.beside(staged):
+                with contextlib.suppress(OSError):
+                    remove(f"{os.path.dirname(staged)}/{name}")
+
+    def beside(self, staged: str) -> tuple[str, ...]:
+        """Return the names of a staged payload and of what stands beside it under names that start with its own."""
+        folder, stem = os.path.split(staged)
+        stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
+        return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
+
+
+def _unwritable(error: OSError, path: str) -> OSError:
+    """Make EROFS a PermissionError too, and name the folder that was wanted."""
+    if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return error
+    found = PermissionError(error.errno, error.strerror, path)
+    found.add_note(f"nothing was generated, because it could not be persisted in {path}: choose another data_dir")
+    return found
+
+
+def _read_only(path: str) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
+
+
+def remove(path: str) -> None:
+    """Remove a file or a folder with all that is in it; one that is not there is no error."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        if not os.path.isdir(path) or os.path.islink(path):
+            raise
+        import shutil
+
+        folder, name = os.path.split(path)
+        doomed = path if name.startswith(STAGED) else f"{folder}/{staged_name('')}"
+        try:
+            if doomed != path:  # gone for its readers in one step, not file by file
+                os.rename(path, doomed)
+            shutil.rmtree(doomed)
+        except BaseException:
+            shutil.rmtree(doomed, ignore_errors=True)
+            raise
+
+
+def size_of(path: str) -> int:
+    """Return the bytes of a file, or of a folder with all that is in it."""
+    return os.lstat(path).st_size + sum(
+        os.lstat(f"{current}/{name}").st_size for current, _, names in os.walk(path) for name in names
+    )
+
+
+def sync(path: str) -> None:
+    """Flush a file, or a folder's entries, to the disk, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""Artifacts on storages without local paths: records are read as objects, payloads through the local cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from persistable.cache import PayloadCache, entry_name
+from persistable.digest import digest_of_file
+from persistable.local import READING, Folder, remove
+from persistable.record import Damage, PayloadFile, Record
+from persistable.storage import Storage
+from persistable.trust import Evidence
+
+__all__ = ["Fetched", "RemoteFolder", "fetched"]
+
+
+class RemoteFolder:
+    """A folder of a remote storage, read as a local one is.
+
+    Attributes:
+        path: where it is, for people.
+        evidence: nothing: nobody knows who owns what is there.
+    """
+
+    __slots__ = ("_name", "_storage", "path")
+
+    evidence: Evidence = ()
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage, self._name = storage, name
+        self.path = storage.locate(name)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of an object in the folder. Raises FileNotFoundError if there is none."""
+        return self._storage.get(f"{self._name}/{name}")
+
+    def fetch(self, file: PayloadFile, path: str) -> None:
+        """Download a file of a payload, and compare it with its record. Raises Damage if it is another."""
+        where = f"{self.path}/{file.path}"
+        try:
+            self._storage.fetch(f"{self._name}/{file.path}", path, file.bytes)
+        except FileNotFoundError:
+            raise Damage("is missing", where) from None
+        descriptor = os.open(path, READING)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size != file.bytes:
+                raise Damage(f"has {size} bytes instead of {file.bytes}", where)
+            found = digest_of_file(descriptor, size, file.digest.partition(":")[0])
+            if found != file.digest:
+                raise Damage(f"has the digest {found} instead of {file.digest}", where)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing open."""
+
+    def __enter__(self) -> RemoteFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Fetched(NamedTuple):
+    """A payload in the cache: the open folder it is in, its files there, and whether it came right now."""
+
+    folder: Folder
+    files: tuple[PayloadFile, ...]
+    is_new: bool
+
+
+@contextlib.contextmanager
+def fetched(cache: PayloadCache, remote: RemoteFolder, record: Record, *, anew: bool = False) -> Iterator[Fetched]:
+    """Have a payload in the cache for as long as the block takes; ``anew`` downloads it in any case.
+
+    Raises:
+        Damage: what is there is not what the record says.
+        OSError: the storage's own, or the local disk's.
+    """
+    name = entry_name(record.files)
+    is_new = anew or not cache.find(name)
+    if is_new:
+        _download(cache, remote, record, name)
+    files = tuple(file._replace(path=name + file.path.removeprefix(record.main_path)) for file in record.files)
+    with cache.local.enter(cache.entries) as folder:
+        yield Fetched(folder, files, is_new)
+
+
+def _download(cache: PayloadCache, remote: RemoteFolder, record: Record, name: str) -> None:
+    staged = cache.staged_path("")
+    try:
+        for file in record.files:
+            path = staged + file.path.removeprefix(record.main_path)
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            remote.fetch(file, path)
+        if record.is_folder and cache.find(name):  # what is damaged makes room
+            cache.remove(name)
+        cache.add(staged, name, record.size)
+    finally:
+        with contextlib.suppress(OSError):
+            remove(staged)
