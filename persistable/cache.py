@@ -135,6 +135,7 @@ def open_cache(location: str | None, size: int) -> PayloadCache:
         return _private(os.getpid())
     cache = PayloadCache(root, size)
     try:
+        os.makedirs(root, 0o700, exist_ok=True)  # payloads are nobody else's business
         cache.local.prepare(_ENTRIES)
         objection = Trust("own").objection([(path, os.stat(path)) for path in (root, f"{root}/{_ENTRIES}")])
     except OSError as error:

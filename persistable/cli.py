@@ -28,9 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plugins = commands.add_parser("plugins", help="list plugins, working or not", description=_list_plugins.__doc__)
     plugins.add_argument("--json", action="store_true", help="as JSON, a list with an object for each plugin")
     plugins.set_defaults(run=_list_plugins)
+    key = commands.add_parser("keygen", help="make a key to sign artifacts with", description=_make_key.__doc__)
+    key.add_argument("path", help="the file to write, outside of any data_dir")
+    key.set_defaults(run=_make_key)
     options = parser.parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 1
     return status
+
+
+def _make_key(options: argparse.Namespace) -> int:
+    """Write a new signing key to a file that only you can read, for ArtifactStore(…, signing_key=…)."""
+    from persistable.signing import keygen
+
+    keygen(options.path)
+    _report(options.path)
+    return 0
 
 
 def _list_plugins(options: argparse.Namespace) -> int:

@@ -67,7 +67,7 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
                 draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
             with store.committing(address):
                 if store.local is not None:
-                    record = in_place(store.local, address, draft, written.payload)
+                    record = in_place(store, store.local, address, draft, written.payload)
                 else:
                     record = uploaded(store, address, draft, written.payload)
         except BaseException as error:
@@ -109,7 +109,7 @@ def _write(
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
             continue
         try:
-            files = _sealed(storage, path, file_io)
+            files = _sealed(storage, path, file_io, store.algorithm)
             if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
                 beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
                 if beside:
@@ -153,10 +153,10 @@ def _json(metadata: object, path: str, file_io: FileIO[Any]) -> Mapping[str, Any
     raise _Unfit(path, problem)
 
 
-def _sealed(storage: LocalStorage, path: str, file_io: FileIO[Any]) -> list[PayloadFile]:
+def _sealed(storage: LocalStorage, path: str, file_io: FileIO[Any], algorithm: str) -> list[PayloadFile]:
     """Return the staged files with sizes and digests, all flushed if asked; paths start at the staged one."""
     if not file_io.is_directory:
-        return [PayloadFile("", *_sealed_file(storage, path))]
+        return [PayloadFile("", *_sealed_file(storage, path, algorithm))]
     found: list[PayloadFile] = []
     if not os.path.isdir(path) or os.path.islink(path):
         raise _Unfit(path, "it took away the folder it was given")
@@ -169,14 +169,14 @@ def _sealed(storage: LocalStorage, path: str, file_io: FileIO[Any]) -> list[Payl
             file = f"{current}/{name}"
             if "\\" in name:
                 raise _Unfit(file, "it gave a file a name with a backslash")
-            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file)))
+            found.append(PayloadFile(file[len(path) :], *_sealed_file(storage, file, algorithm)))
         storage.flush_folder(current)
     if not found:
         raise _Unfit(path, "it wrote no file into the folder it was given")
     return found
 
 
-def _sealed_file(storage: LocalStorage, path: str) -> tuple[int, str]:
+def _sealed_file(storage: LocalStorage, path: str, algorithm: str) -> tuple[int, str]:
     try:
         descriptor = os.open(path, READING)
     except FileNotFoundError:
@@ -193,16 +193,16 @@ def _sealed_file(storage: LocalStorage, path: str) -> tuple[int, str]:
         if loose:  # the umask let others write what the default trust then would not read
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~loose)
         if not storage.durable:
-            return status.st_size, digest_of_file(descriptor, status.st_size)
+            return status.st_size, digest_of_file(descriptor, status.st_size, algorithm)
         if status.st_size < _BESIDE:
-            digest = digest_of_file(descriptor, status.st_size)
+            digest = digest_of_file(descriptor, status.st_size, algorithm)
             os.fsync(descriptor)
             return status.st_size, digest
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(1, "persistable-flush") as pool:
             flushed = pool.submit(os.fsync, descriptor)
-            digest = digest_of_file(descriptor, status.st_size)
+            digest = digest_of_file(descriptor, status.st_size, algorithm)
             flushed.result()
         return status.st_size, digest
     finally:

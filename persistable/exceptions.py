@@ -5,6 +5,7 @@ PersistableError
 ├─ IdentityError           UnkeyableParamError (TypeError) · ParamsChangedError
 ├─ ArtifactError           MissingArtifactError (FileNotFoundError) · CorruptArtifactError · ForeignArtifactError
 │                          RecordSchemaError · UntrustedArtifactError (PermissionError)
+├─ SigningKeyError (ValueError)
 ├─ FormatError             UnknownFormatError (LookupError) · FormatNotInstalledError (ImportError)
 │                          BrokenPluginError (ImportError) · AmbiguousFormatError (LookupError)
 │                          FidelityError (ValueError) · SaveError (OSError)
@@ -53,6 +54,7 @@ __all__ = [
     "RecordSchemaError",
     "RecursiveGenerationError",
     "SaveError",
+    "SigningKeyError",
     "StorageConnectionError",
     "StorageCredentialsError",
     "StorageError",
@@ -226,7 +228,7 @@ class RecordSchemaError(ArtifactError):
 
 
 class UntrustedArtifactError(ArtifactError, PermissionError):
-    """Say that loading would run code that somebody else may have written.
+    """Say that code that somebody else may have written would run, or that what has to be signed is not.
 
     Attributes: ``path`` (what is not trusted), ``reason``, ``format``.
     """
@@ -234,15 +236,26 @@ class UntrustedArtifactError(ArtifactError, PermissionError):
     def __init__(self, *, name: str, key: str, path: str, reason: str, format: str) -> None:
         self.reason, self.format = reason, format
         super().__init__(
-            f"loading {name!r} (key {key}) in format {format!r} can run code, and {path} {reason}. If you trust "
+            f"loading {name!r} (key {key}) in format {format!r} is not trusted, because {path} {reason}. If you trust "
             "whoever can write there, say so with ArtifactStore(…, trust=…): the users' names, or trust='all' for this "
             "store (PERSISTABLE_TRUST sets the default); or give yourself the files and take away the write permission "
-            "of others; or persist in a data-only format.",
+            "of others; or have artifacts signed (signing_key=…); or persist in a data-only format.",
             name=name,
             key=key,
             path=path,
         )
         self.errno, self.strerror, self.filename = errno.EPERM, "untrusted artifact", path
+
+
+# -- signing keys ------------------------------------------------------------------------------------------------------
+
+
+class SigningKeyError(PersistableError, ValueError):
+    """Say what is wrong with a signing key. Attributes: ``path``, ``reason``, ``repair``."""
+
+    def __init__(self, *, path: str, reason: str, repair: str) -> None:
+        self.path, self.reason, self.repair = path, reason, repair
+        super().__init__(f"the signing key {path} {reason}: {repair}")
 
 
 # -- formats -----------------------------------------------------------------------------------------------------------

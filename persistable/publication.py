@@ -64,17 +64,19 @@ class Staged(NamedTuple):
     entry: PayloadEntry
 
 
-def _record(address: Address, draft: Draft, staged: Staged, main: str) -> Record:
+def _record(store: ArtifactStore, address: Address, draft: Draft, staged: Staged, main: str) -> Record:
     """Return the record for a payload of this name."""
     files = [file._replace(path=main + file.path) for file in staged.entry.files]
+    key = store.signing_key
     raw = render(
         key=address.key,
         identity=draft.identity,
         untracked_params=draft.untracked_params,
-        lineage=None if draft.lineage is None else digest_of(draft.lineage),
+        lineage=None if draft.lineage is None else digest_of(draft.lineage, store.algorithm),
         payload=staged.entry._replace(files=files),
         provenance=draft.provenance,
         algorithm=ALGORITHM,
+        sign=None if key is None else key.sign,
     )
     return Record.parse(raw, address.key)
 
@@ -102,14 +104,14 @@ def _judged(storage: Storage, address: Address, origin: Origin, raw: bytes) -> R
     return record
 
 
-def in_place(storage: LocalStorage, address: Address, draft: Draft, staged: Staged) -> Record:
+def in_place(store: ArtifactStore, storage: LocalStorage, address: Address, draft: Draft, staged: Staged) -> Record:
     """Move payload, lineage and record into place, the record last; delete what they supersede."""
     folder = storage.local_path(address.folder)
     old = standing(storage, address, draft.origin)
     main = payload_name(address.key, staged.suffix)
     while old is not None and old.main_path == main:
         main = payload_name(address.key, staged.suffix)
-    record = _record(address, draft, staged, main)
+    record = _record(store, address, draft, staged, main)
     published = [f"{address.folder}/{main}"]
     try:
         storage.publish(staged.path, published[0])
@@ -131,7 +133,7 @@ def uploaded(store: ArtifactStore, address: Address, draft: Draft, staged: Stage
     The payload then goes to the cache, so that it need not be downloaded.
     """
     storage = store.storage
-    record = _record(address, draft, staged, payload_name(address.key, staged.suffix))
+    record = _record(store, address, draft, staged, payload_name(address.key, staged.suffix))
     published = [f"{address.folder}/{file.path}" for file in record.files]
     try:
         for name, file in zip(published, staged.entry.files, strict=True):

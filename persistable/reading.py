@@ -7,6 +7,7 @@ the record is read again: a writer may have replaced it meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -106,8 +107,9 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
             choice = store.registry.for_loading(record.format, injected, record.distribution)
             try:
                 if isinstance(folder, Folder):
-                    return _load(store, address, folder, record.files, record, choice)
-                return _load_fetched(store, address, folder, record, choice)
+                    with contextlib.suppress(_OnlySigned):
+                        return _load(store, address, folder, record.files, record, choice)
+                return _load_copy(store, address, folder, record, choice)
             except Damage:
                 raise
             except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
@@ -138,26 +140,42 @@ def parse(raw: bytes, address: Address, path: str) -> Record:
         ) from None
 
 
-def judge(store: ArtifactStore, address: Address, evidence: Evidence, choice: Choice) -> None:
-    """Let the store's trust decide whether code may run, if any would. Raises UntrustedArtifactError."""
-    if not choice.executes_code:
+class _OnlySigned(Exception):  # noqa: N818 - never leaves the module
+    """Say that only the signature is trusted, so that others could change the payload once it is verified."""
+
+
+def judge(store: ArtifactStore, address: Address, evidence: Evidence, record: Record, choice: Choice) -> None:
+    """Let the store's trust decide whether a payload may be loaded, and whether code may run, if any would.
+
+    Raises:
+        UntrustedArtifactError: it may not.
+        _OnlySigned: it may, from a copy.
+    """
+    trust = store.trust
+    if not choice.executes_code and not trust.needs_signature:
         return
-    objection = store.trust.objection(evidence)
+    signed = trust.accepts_signature and store.signed(record)
+    objection = trust.objection(evidence)
+    if signed and objection is not None:
+        raise _OnlySigned
+    if trust.needs_signature and not signed:
+        objection = (store.storage.locate(address.record), "is not signed with this store's key")
     if objection is not None:
         path, reason = objection
         raise UntrustedArtifactError(name=address.name, key=address.key, path=path, reason=reason, format=choice.format)
 
 
-def _load_fetched(
-    store: ArtifactStore, address: Address, remote: RemoteFolder, record: Record, choice: Choice
+def _load_copy(
+    store: ArtifactStore, address: Address, source: Folder | RemoteFolder, record: Record, choice: Choice
 ) -> Loaded:
-    """Load a payload through the cache; what is damaged there, and only there, is fetched again."""
+    """Load a payload from a copy in the cache; what is damaged there, and only there, is copied again."""
     from persistable.remote import fetched
 
-    judge(store, address, remote.evidence, choice)  # before it is downloaded
+    with contextlib.suppress(_OnlySigned):
+        judge(store, address, source.evidence, record, choice)  # before it is downloaded
     cache, anew = store.cache, False
     while True:
-        with fetched(cache, remote, record, anew=anew) as held:
+        with fetched(cache, source, record, anew=anew) as held:
             try:
                 loaded = _load(store, address, held.folder, held.files, record, choice)
             except (Damage, FileNotFoundError):
@@ -182,14 +200,14 @@ def _load(
     main = files[0].path.partition("/")[0]
     path = f"{folder.path}/{main}"
     if record.is_folder:
-        _check_folder(store, address, folder, files, choice)
+        _check_folder(store, address, folder, files, record, choice)
         file_io = _reader(choice, record)
         payload = read(file_io, path, record.metadata)
         if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
             raise Damage("is missing", path)
         return Loaded(payload, record, file_io)
     file = files[0]
-    descriptor, status = _open(store, address, folder, file, choice)
+    descriptor, status = _open(store, address, folder, file, record, choice)
     try:
         file_io = _reader(choice, record)
         verify = store.verify
@@ -261,18 +279,18 @@ def read(file_io: FileIO[Any], path: str, metadata: Mapping[str, Any]) -> Any:
 
 
 def _open(
-    store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, choice: Choice
+    store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, record: Record, choice: Choice
 ) -> tuple[int, os.stat_result]:
     """Open the file of a payload, trusted and of the right size. Raises Damage, UntrustedArtifactError, OSError."""
     path = f"{folder.path}/{file.path}"
     try:
         descriptor, status = folder.open(file.path)
     except FileNotFoundError:
-        judge(store, address, folder.evidence, choice)
+        judge(store, address, folder.evidence, record, choice)
         raise Damage("is missing", path) from None
     try:
         folder.evidence.append((path, status))
-        judge(store, address, folder.evidence, choice)
+        judge(store, address, folder.evidence, record, choice)
         if not stat.S_ISREG(status.st_mode):
             raise Damage("is not a regular file", path)
         if status.st_size != file.bytes and store.verify != "off":
@@ -284,13 +302,18 @@ def _open(
 
 
 def _check_folder(
-    store: ArtifactStore, address: Address, folder: Folder, files: Sequence[PayloadFile], choice: Choice
+    store: ArtifactStore,
+    address: Address,
+    folder: Folder,
+    files: Sequence[PayloadFile],
+    record: Record,
+    choice: Choice,
 ) -> None:
     """Verify a payload of several files: all that are listed, and none besides."""
-    judge(store, address, folder.evidence, choice)
+    judge(store, address, folder.evidence, record, choice)
     folder.evidence += _walked(folder, files)
     for file in files:
-        descriptor, _ = _open(store, address, folder, file, choice)
+        descriptor, _ = _open(store, address, folder, file, record, choice)
         try:
             if store.verify == "full":
                 path = f"{folder.path}/{file.path}"
@@ -327,11 +350,13 @@ def verify_payload(folder: Folder | RemoteFolder, record: Record, cache: Payload
     Raises Damage.
     """
     if not isinstance(folder, Folder):
+        from persistable.remote import fetch
+
         assert cache is not None
         for file in record.files:
             path = cache.staged_path("")
             try:
-                folder.fetch(file, path)
+                fetch(folder, file, path)
             finally:
                 remove(path)
         return

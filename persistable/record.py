@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from persistable.digest import digest_of
@@ -152,6 +152,14 @@ class Record:
         return dict(self.document["provenance"])
 
     @property
+    def signature(self) -> tuple[bytes, str] | None:
+        """The bytes that are signed and their signature; None of a record without one."""
+        tail = _TAIL.search(self.raw, max(0, len(self.raw) - _TAIL_LONGEST))
+        if tail is None or tail["signature"] is None:
+            return None
+        return self.raw[: tail.start("signature")], tail["signature"].decode("ascii").split('"')[3]
+
+    @property
     def main_path(self) -> str:
         """The payload's file, or its folder where the format writes several."""
         return self.files[0].path.partition("/")[0]
@@ -219,6 +227,7 @@ def _ending(check: str) -> bytes:
     return f'"check": "{check}"\n}}\n'.encode("ascii")
 
 
+_CLOSE = b"\n}\n"
 _UNSIGNED = len(_ending("xxh3_128:" + 32 * "0"))  # bytes of the ending that nearly all records have
 
 
@@ -291,8 +300,12 @@ def render(
     payload: PayloadEntry,
     provenance: Mapping[str, Any],
     algorithm: str,
+    sign: Callable[[bytes], str] | None = None,
 ) -> bytes:
-    """Write a record. ``identity`` is indented JSON text of the identity document; the rest is JSON data."""
+    """Write a record. ``identity`` is indented JSON text of the identity document; the rest is JSON data.
+
+    ``sign`` returns the signature of all bytes before it.
+    """
     files = ",\n      ".join(_dump(file._asdict()) for file in payload.files)
     entry = payload._asdict()
     del entry["files"]
@@ -302,7 +315,11 @@ def render(
         f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
         f'  "provenance": {{\n    {_lines(provenance)}\n  }},\n  '
     ).encode("ascii")
-    return text + _ending(digest_of(text, algorithm))
+    raw = text + _ending(digest_of(text, algorithm))
+    if sign is None:
+        return raw
+    signed = raw.removesuffix(_CLOSE)
+    return signed + f',\n  "signature": "{sign(signed)}"'.encode("ascii") + _CLOSE
 
 
 def _lines(entry: Mapping[str, Any]) -> str:

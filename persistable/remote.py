@@ -1,4 +1,7 @@
-"""Artifacts on storages without local paths: records are read as objects, payloads through the local cache."""
+"""Payloads that are loaded from a copy: those without a local path, and signed ones that others could change.
+
+The copy is in the local cache, where nobody else can write, and it is what is verified and then read.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from persistable.record import Damage, PayloadFile, Record
 from persistable.storage import Storage
 from persistable.trust import Evidence
 
-__all__ = ["Fetched", "RemoteFolder", "fetched"]
+__all__ = ["Fetched", "RemoteFolder", "fetch", "fetched"]
 
 
 class RemoteFolder:
@@ -37,23 +40,9 @@ class RemoteFolder:
         """Return the content of an object in the folder. Raises FileNotFoundError if there is none."""
         return self._storage.get(f"{self._name}/{name}")
 
-    def fetch(self, file: PayloadFile, path: str) -> None:
-        """Download a file of a payload, and compare it with its record. Raises Damage if it is another."""
-        where = f"{self.path}/{file.path}"
-        try:
-            self._storage.fetch(f"{self._name}/{file.path}", path, file.bytes)
-        except FileNotFoundError:
-            raise Damage("is missing", where) from None
-        descriptor = os.open(path, READING)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size != file.bytes:
-                raise Damage(f"has {size} bytes instead of {file.bytes}", where)
-            found = digest_of_file(descriptor, size, file.digest.partition(":")[0])
-            if found != file.digest:
-                raise Damage(f"has the digest {found} instead of {file.digest}", where)
-        finally:
-            os.close(descriptor)
+    def fetch(self, name: str, path: str, size: int) -> None:
+        """Download the first ``size`` bytes of an object to a path, which is created."""
+        self._storage.fetch(f"{self._name}/{name}", path, size)
 
     def close(self) -> None:
         """Do nothing: it holds nothing open."""
@@ -74,8 +63,10 @@ class Fetched(NamedTuple):
 
 
 @contextlib.contextmanager
-def fetched(cache: PayloadCache, remote: RemoteFolder, record: Record, *, anew: bool = False) -> Iterator[Fetched]:
-    """Have a payload in the cache for as long as the block takes; ``anew`` downloads it in any case.
+def fetched(
+    cache: PayloadCache, source: Folder | RemoteFolder, record: Record, *, anew: bool = False
+) -> Iterator[Fetched]:
+    """Have a payload in the cache for as long as the block takes; ``anew`` copies it in any case.
 
     Raises:
         Damage: what is there is not what the record says.
@@ -84,19 +75,38 @@ def fetched(cache: PayloadCache, remote: RemoteFolder, record: Record, *, anew: 
     name = entry_name(record.files)
     is_new = anew or not cache.find(name)
     if is_new:
-        _download(cache, remote, record, name)
+        _copy(cache, source, record, name)
     files = tuple(file._replace(path=name + file.path.removeprefix(record.main_path)) for file in record.files)
     with cache.local.enter(cache.entries) as folder:
         yield Fetched(folder, files, is_new)
 
 
-def _download(cache: PayloadCache, remote: RemoteFolder, record: Record, name: str) -> None:
+def fetch(source: Folder | RemoteFolder, file: PayloadFile, path: str) -> None:
+    """Copy a file of a payload, and compare it with its record. Raises Damage if it is another."""
+    where = f"{source.path}/{file.path}"
+    try:
+        source.fetch(file.path, path, file.bytes)
+    except FileNotFoundError:
+        raise Damage("is missing", where) from None
+    descriptor = os.open(path, READING)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != file.bytes:
+            raise Damage(f"has {size} bytes instead of {file.bytes}", where)
+        found = digest_of_file(descriptor, size, file.digest.partition(":")[0])
+        if found != file.digest:
+            raise Damage(f"has the digest {found} instead of {file.digest}", where)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(cache: PayloadCache, source: Folder | RemoteFolder, record: Record, name: str) -> None:
     staged = cache.staged_path("")
     try:
         for file in record.files:
             path = staged + file.path.removeprefix(record.main_path)
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            remote.fetch(file, path)
+            fetch(source, file, path)
         if record.is_folder and cache.find(name):  # what is damaged makes room
             cache.remove(name)
         cache.add(staged, name, record.size)

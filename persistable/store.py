@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from persistable import commit, journal, lock, publication, reading
 from persistable.address import Address
-from persistable.exceptions import LockTimeoutError, TrustWarning
+from persistable.digest import ALGORITHM
+from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
 from persistable.local import Folder, LocalStorage
 from persistable.provenance import Origin
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from persistable.cache import PayloadCache
     from persistable.registry import Choice, Registry
     from persistable.remote import RemoteFolder
+    from persistable.signing import SigningKey
 
 __all__ = ["ArtifactStore"]
 
@@ -69,8 +71,8 @@ class ArtifactStore:
         location: a folder (``Path`` or ``str``), a URL, or a ``Storage``. A relative folder counts from the working
             directory of now.
         storage_options: options of the storage's client, such as credentials; never written anywhere.
-        trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, or users by name
-            or numeric id.
+        trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, ``"signed"``, or
+            users by name or numeric id; see ``Trust``.
         verify: what is checked before a payload is served: its digest (``"full"``, the default), its ``"size"``, or
             nothing (``"off"``). Records are always checked.
         durability: ``"full"`` (default) has survived a power cut when a commit returns; ``"fast"`` leaves that to the
@@ -78,6 +80,8 @@ class ArtifactStore:
         lock_timeout: seconds to wait for somebody else who generates the same key; None (default) waits.
         registry: the formats to use; by default all that are installed.
         keep_rejected: whether a payload that is generated and found invalid is kept in quarantine (default True).
+        signing_key: path of a key file (see ``signing.keygen``), outside of the location: what is persisted is signed
+            with it, and what is signed with it is trusted.
         cache: a local folder for payloads of a remote storage, ``"off"`` for none; by default this user's cache.
         cache_bytes: how large that folder may grow (default 10 GiB).
 
@@ -96,6 +100,8 @@ class ArtifactStore:
         "_keep_rejected",
         "_lock_timeout",
         "_registry",
+        "_signing_key",
+        "_signing_path",
         "_storage",
         "_trust",
         "_verify",
@@ -115,6 +121,7 @@ class ArtifactStore:
         lock_timeout: float | _Unset | None = UNSET,
         registry: Registry | None = None,
         keep_rejected: bool | None = None,
+        signing_key: str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | None = None,
     ) -> None:
@@ -130,6 +137,8 @@ class ArtifactStore:
         if keep_rejected is not None and not isinstance(keep_rejected, bool):
             raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
+        self._signing_path = None if signing_key is None else os.path.abspath(os.fspath(signing_key))
+        self._signing_key: SigningKey | None = None
         self._cache: PayloadCache | None = None
         self._cache_location = None if cache is None else _cache(cache)
         self._cache_bytes = None if cache_bytes is None else _bytes("cache_bytes", cache_bytes)
@@ -147,13 +156,21 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here; the storage is opened again there
-        left_behind = ("__weakref__", "_cache", "_registry", "_storage", "_judged", "storage_options")
+        left_behind = (
+            "__weakref__",
+            "_cache",
+            "_judged",
+            "_registry",
+            "_signing_key",
+            "_storage",
+            "storage_options",
+        )
         return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        self._registry = self._storage = self._cache = self.storage_options = None
+        self._registry = self._storage = self._cache = self._signing_key = self.storage_options = None
         self._judged = set()
 
     # -- settings
@@ -202,6 +219,44 @@ class ArtifactStore:
             known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
             self._keep_rejected = known[_one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
         return self._keep_rejected
+
+    @property
+    def signing_key(self) -> SigningKey | None:
+        """The key that signs and verifies; None without one.
+
+        Raises:
+            SigningKeyError: its file is not one, lies within the store, or is open to others.
+            OSError: it cannot be read.
+        """
+        if self._signing_path is None:
+            self._signing_path = _setting("SIGNING_KEY", "")
+        if self._signing_key is None and self._signing_path:
+            from persistable.signing import read_key
+
+            path = os.path.realpath(self._signing_path)
+            if path.startswith(f"{self.place.rstrip('/')}/"):
+                raise SigningKeyError(path=path, reason="lies within the store it signs", repair="move it elsewhere")
+            self._signing_key = read_key(path)
+        return self._signing_key
+
+    def signed(self, record: Record) -> bool:
+        """Whether a record has a signature of this store's key, over payload digests that nobody can imitate."""
+        key = self.signing_key
+        signature = None if key is None else record.signature
+        if key is None or signature is None or not key.verifies(*signature):
+            return False
+        from persistable.signing import DIGEST
+
+        return all(file.digest.startswith(f"{DIGEST}:") for file in record.files)
+
+    @property
+    def algorithm(self) -> str:
+        """The digest of payloads and lineages."""
+        if self.signing_key is None:
+            return ALGORITHM
+        from persistable.signing import DIGEST
+
+        return DIGEST
 
     @property
     def registry(self) -> Registry:
@@ -361,11 +416,16 @@ class ArtifactStore:
     def warn_of_refusal(self, address: Address, choice: Choice) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
         judged = (address.folder, choice.format)
-        if not choice.executes_code or self.trust.setting == "all" or judged in self._judged:
+        trust = self.trust
+        if judged in self._judged or trust.setting == "all" or not (choice.executes_code or trust.needs_signature):
             return
+        if self.signing_key is not None and trust.accepts_signature:
+            return  # it is about to be signed
         self._judged.add(judged)  # once per folder: the load itself looks every time
         with self.enter(address.folder) as folder:
-            objection = self.trust.objection(folder.evidence)
+            objection = trust.objection(folder.evidence)
+        if trust.needs_signature:
+            objection = (folder.path, "is to have signed artifacts only, and there is no signing_key")
         if objection is not None:
             warnings.warn(
                 f"{address.name!r} is about to be persisted in format {choice.format!r}, which this store would refuse "

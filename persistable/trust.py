@@ -24,8 +24,9 @@ _ROOT = 0
 class Trust:
     """A reader's policy.
 
-    ``"own"`` trusts this user and root, ``"all"`` everybody, ``"data-only"`` refuses whatever can run code, and user
-    names or numeric ids trust those users besides.
+    ``"own"`` trusts this user and root, ``"all"`` everybody, ``"data-only"`` refuses whatever can run code, and
+    ``"signed"`` whatever is not signed with the store's key, data included; user names or numeric ids trust those users
+    besides. What is signed with the store's key is trusted wherever it lies, except by ``"data-only"``.
 
     Raises:
         ValueError: an unknown user name.
@@ -39,7 +40,7 @@ class Trust:
             self._users: frozenset[int] = setting._users
             return
         names = [setting] if isinstance(setting, str | int) else list(setting)
-        if names in (["own"], ["all"], ["data-only"]):
+        if names in (["own"], ["all"], ["data-only"], ["signed"]):
             self.setting, self._users = str(names[0]), frozenset()
         else:
             users = [part.strip() for name in names or [""] for part in str(name).split(",")]
@@ -49,9 +50,14 @@ class Trust:
         return f"Trust({self.setting!r})"
 
     @property
-    def needs_evidence(self) -> bool:
-        """Whether the files have to be looked at."""
-        return self.setting not in ("all", "data-only")
+    def needs_signature(self) -> bool:
+        """Whether only what is signed is loaded, whatever its format."""
+        return self.setting == "signed"
+
+    @property
+    def accepts_signature(self) -> bool:
+        """Whether a signature stands in for owners and permissions."""
+        return self.setting != "data-only"
 
     def objection(self, evidence: Evidence) -> tuple[str, str] | None:
         """Say (path, reason) why code from there is not trusted, or return None."""
@@ -93,7 +99,7 @@ def _user_id(name: str) -> int:
         return pwd.getpwnam(name).pw_uid
     except (ImportError, KeyError):
         raise ValueError(
-            f"trust={name!r}: no such user here; give 'own', 'all', 'data-only', or users by name or numeric id"
+            f"trust={name!r}: no such user here; give 'own', 'all', 'data-only', 'signed', or users by name or number"
         ) from None
 
 

@@ -99,6 +99,8 @@ def _checked(store: ArtifactStore, name: str) -> tuple[Finding, bytes] | None:
             title = str(record.identity["name"])
             if key_of(canonical(record.identity)) != key:
                 raise Damage("has an identity of another key")
+            if store.signing_key is not None and not store.signed(record):
+                raise Damage("is not signed with this store's key")
             reading.verify_payload(entered, record, None if store.local is not None else store.cache)
         if record.lineage is not None:
             _check_lineage(store, folder, record)

@@ -23,6 +23,7 @@ ARROWS = {
     "digest": "",
     "naming": "",
     "trust": "",
+    "signing": "exceptions",
     "logging": "",
     "hookspecs": "specs",
     "encodable": "logging",
@@ -66,15 +67,15 @@ ARROWS = {
     "quarantine": "address digest local naming reading",
     "upkeep": "address digest identity lease local naming process reading record storage",
     "store": (
-        "address cache commit exceptions io journal lease local lock logging provenance publication quarantine reading "
-        "record redaction registry remote storage trust upkeep"
+        "address cache commit digest exceptions io journal lease local lock logging provenance publication quarantine "
+        "reading record redaction registry remote signing storage trust upkeep"
     ),
     # the life cycle
     "base": "address commit exceptions identity io logging naming params provenance reading record store",
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line
-    "cli": "discovery registry version",
+    "cli": "discovery registry signing version",
     "__main__": "cli",
 }
 # sketched in the design, not all of them there yet

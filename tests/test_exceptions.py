@@ -31,6 +31,7 @@ from persistable.exceptions import (
     RecordSchemaError,
     RecursiveGenerationError,
     SaveError,
+    SigningKeyError,
     StorageConnectionError,
     StorageCredentialsError,
     StorageError,
@@ -109,6 +110,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
         ("s3://b/p", "s3://", "pip install persistable-cloud"),
     ),
     (UnknownStorageError(url="foo://b", scheme="foo"), ("foo://b", "plugin")),
+    (
+        SigningKeyError(path="/home/key", reason="is open to others", repair="chmod 600 /home/key"),
+        ("/home/key", "is open to others", "chmod 600"),
+    ),
     (
         UnknownStorageError(url="s4://bucket", scheme="s4", suggestion="s3"),
         ("s4://bucket", "did you mean s3://"),
