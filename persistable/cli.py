@@ -11,6 +11,7 @@ from typing import Any
 
 from persistable.discovery import Plugin, describe
 from persistable.registry import default_registry
+from persistable.store import ArtifactStore
 from persistable.version import __version__
 
 __all__ = ["main"]
@@ -31,6 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key = commands.add_parser("keygen", help="make a key to sign artifacts with", description=_make_key.__doc__)
     key.add_argument("path", help="the file to write, outside of any data_dir")
     key.set_defaults(run=_make_key)
+    verify = commands.add_parser("verify", help="verify the artifacts of a store", description=_verify.__doc__)
+    verify.add_argument("location", help="a data_dir: a folder or a URL")
+    verify.add_argument("--quarantine", action="store_true", help="move what is damaged to quarantine")
+    verify.add_argument("--resume", metavar="FILE", help="note there what is whole, and go on from there next time")
+    verify.add_argument("--workers", type=int, metavar="N", help="threads that read at a time")
+    verify.add_argument("--json", action="store_true", help="as JSON, an object a line for each artifact")
+    verify.set_defaults(run=_verify)
+    sweep = commands.add_parser("sweep", help="delete what killed processes left", description=_sweep.__doc__)
+    sweep.add_argument("location", help="a data_dir: a folder or a URL")
+    sweep.add_argument("--grace", type=float, default=24.0, metavar="HOURS", help="age of what is deleted (24)")
+    sweep.add_argument("--json", action="store_true", help="as JSON, an object")
+    sweep.set_defaults(run=_sweep)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -46,6 +59,50 @@ def _make_key(options: argparse.Namespace) -> int:
 
     keygen(options.path)
     _report(options.path)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Compute every key from its record and every digest from its payload; report what is damaged. Status 1 if any is.
+
+    Nothing is changed without --quarantine.
+    """
+    import json
+    import time
+
+    told, damaged, total = time.monotonic(), 0, (0, 0)
+
+    def progress(done: int, size: int) -> None:
+        nonlocal told, total
+        total = (done, size)
+        if time.monotonic() >= told + 1:
+            told = time.monotonic()
+            sys.stderr.write(f"\r{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems ")
+            sys.stderr.flush()
+
+    store = ArtifactStore(options.location)
+    for finding in store.check(
+        workers=options.workers, progress=progress, quarantine=options.quarantine, resume=options.resume
+    ):
+        damaged += finding.problem is not None
+        if options.json:
+            _report(json.dumps(finding._asdict()))
+        elif finding.problem is not None:
+            moved = " (moved to quarantine)" if finding.quarantined else ""
+            _report(f"{finding.path}: {finding.problem}{moved}")
+    sys.stderr.write(f"\r{total[0]:,} artifacts, {total[1] / 1e6:,.0f} MB, {damaged} with problems\n")
+    return 1 if damaged else 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    """Delete what killed processes left behind and no record names, and what has been in quarantine for 30 days."""
+    import json
+
+    swept = ArtifactStore(options.location).sweep(grace=options.grace * 3600)
+    if options.json:
+        _report(json.dumps(swept._asdict()))
+    else:
+        _report("\n".join([*swept.names, f"{len(swept.names)} swept, {swept.bytes / 1e6:,.1f} MB"]))
     return 0
 
 

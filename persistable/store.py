@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -28,7 +28,7 @@ from persistable.trust import Trust, TrustSetting
 if TYPE_CHECKING:
     from logging import Logger
 
-    from persistable import upkeep
+    from persistable import upkeep, verification
     from persistable.cache import PayloadCache
     from persistable.registry import Choice, Registry
     from persistable.remote import RemoteFolder
@@ -503,11 +503,28 @@ class ArtifactStore:
 
         return upkeep.addresses(self)
 
-    def check(self) -> Iterator[upkeep.Finding]:
-        """Verify every artifact: key from identity, digests of payload and lineage; yield what was found of each."""
-        from persistable import upkeep
+    def check(
+        self,
+        *,
+        workers: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        quarantine: bool = False,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> Iterator[verification.Finding]:
+        """Verify every artifact: key from identity, digests of payload and lineage, signature if there is a key.
 
-        return upkeep.check(self)
+        Yields what was found of each, lazily. Nothing is changed unless ``quarantine`` is set.
+
+        Args:
+            workers: threads that read at a time; by default one more than there are processors, 8 at most.
+            progress: called after each artifact with how many were verified and how many bytes their payloads have.
+            quarantine: whether damaged artifacts are moved to quarantine. A damaged lineage does not spoil a payload.
+            resume: a file, outside of the store, in which to note what was found whole. A verification that was
+                interrupted goes on from there; one that comes to its end removes it.
+        """
+        from persistable import verification
+
+        return verification.check(self, workers=workers, progress=progress, quarantine=quarantine, resume=resume)
 
     def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY) -> upkeep.Swept:
         """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old.

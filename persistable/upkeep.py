@@ -1,19 +1,16 @@
-"""Keeping a store tidy: listing, verification, the sweep of what dead processes left."""
+"""Keeping a store tidy: listing its artifacts, and the sweep of what dead processes left."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from persistable import naming, reading
+from persistable import naming
 from persistable.address import Address
-from persistable.digest import digest_of
-from persistable.identity import canonical, key_of
 from persistable.local import LocalStorage, remove, size_of
 from persistable.process import alive
 from persistable.record import Damage, Record, UnknownSchema
@@ -22,17 +19,9 @@ from persistable.storage import Entry
 if TYPE_CHECKING:
     from persistable.store import ArtifactStore
 
-__all__ = ["Finding", "Swept", "addresses", "check", "sweep"]
+__all__ = ["Swept", "addresses", "records", "sweep"]
 
 _UNLOCKED = 3600.0  # seconds that a payload without a record is left alone where nothing can be locked
-
-
-class Finding(NamedTuple):
-    """What verification found of an artifact: where its record is, its payload name, and the problem, if any."""
-
-    path: str
-    name: str
-    problem: str | None
 
 
 class Swept(NamedTuple):
@@ -44,14 +33,15 @@ class Swept(NamedTuple):
 
 def addresses(store: ArtifactStore) -> Iterator[Address]:
     """Yield the addresses of all artifacts; see ``ArtifactStore.list``."""
-    for name in _records(store):
+    for name in records(store):
         with contextlib.suppress(Damage, UnknownSchema, FileNotFoundError):
             folder, _, file = name.partition("/")
             record = Record.parse(store.storage.get(name), file[:32])
             yield Address(record.identity["name"], folder, record.key)
 
 
-def _records(store: ArtifactStore) -> Iterator[str]:
+def records(store: ArtifactStore) -> Iterator[str]:
+    """Yield the object names of all records, lazily and in no order."""
     local = store.local
     listed = store.storage.list() if local is None else _beside(local)
     for entry in listed:
@@ -74,60 +64,6 @@ def _beside(local: LocalStorage) -> Iterator[Entry]:
                         yield Entry(f"{folder}/{item.name}", status.st_size, status.st_mtime)
 
 
-def check(store: ArtifactStore) -> Iterator[Finding]:
-    """Verify every artifact; see ``ArtifactStore.check``."""
-    for name in _records(store):
-        found = _checked(store, name)
-        if found is not None and found[0].problem is not None:
-            raw = found[1]
-            found = _checked(store, name)  # a writer may have replaced it meanwhile
-            while found is not None and found[0].problem is not None and found[1] != raw:
-                raw = found[1]
-                found = _checked(store, name)
-        if found is not None:
-            yield found[0]
-
-
-def _checked(store: ArtifactStore, name: str) -> tuple[Finding, bytes] | None:
-    """Verify one artifact; return what was found and the record that was judged, or None if it is gone."""
-    folder, _, file = name.partition("/")
-    path, key, title, raw = store.storage.locate(name), file[:32], folder, b""
-    try:
-        with store.enter(folder) as entered:
-            raw = entered.read(file)
-            record = Record.parse(raw, key)
-            title = str(record.identity["name"])
-            if key_of(canonical(record.identity)) != key:
-                raise Damage("has an identity of another key")
-            if store.signing_key is not None and not store.signed(record):
-                raise Damage("is not signed with this store's key")
-            reading.verify_payload(entered, record, None if store.local is not None else store.cache)
-        if record.lineage is not None:
-            _check_lineage(store, folder, record)
-    except FileNotFoundError:
-        return None  # deleted since it was listed
-    except UnknownSchema as unknown:
-        return Finding(path, title, f"has the unknown record schema {unknown.found}"), raw
-    except (Damage, OSError) as damage:
-        where = f"{damage.path} " if isinstance(damage, Damage) and damage.path else ""
-        return Finding(path, title, f"{where}{damage}"), raw
-    return Finding(path, title, None), raw
-
-
-def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:
-    name = naming.lineage_name(record.key)
-    path = store.storage.locate(f"{folder}/{name}")
-    try:
-        raw = store.storage.get(f"{folder}/{name}")
-    except FileNotFoundError:
-        raise Damage("is missing", path) from None
-    if digest_of(raw, (record.lineage or "").partition(":")[0]) != record.lineage:
-        raise Damage("does not have the digest that the record names", path)
-    for key, identity in json.loads(raw).items():
-        if key_of(canonical(identity)) != key:
-            raise Damage(f"has an identity of another key at {key}", path)
-
-
 def sweep(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
     """Delete what no record names and no live process writes; see ``ArtifactStore.sweep``."""
     if store.local is not None:
@@ -141,7 +77,7 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     size = 0
     for folder in _folders(local.root):
         kept = quarantined if folder.endswith(f"/{naming.QUARANTINE}") else grace
-        for name in sorted(os.listdir(local.local_path(folder))):
+        for name in _suspects(folder, os.listdir(local.local_path(folder))):
             path = local.local_path(f"{folder}/{name}")
             with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or not ours to delete
                 staged = name.startswith(naming.STAGED)
@@ -151,6 +87,19 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
                     swept.append(f"{folder}/{name}")
                     size += found
     return Swept(tuple(swept), size)
+
+
+def _suspects(folder: str, names: list[str]) -> list[str]:
+    """Return the names in a folder that may be garbage; the only payload of a key with a record is none."""
+    if folder.endswith(f"/{naming.QUARANTINE}"):
+        return sorted(names)
+    there, payloads = set(names), Counter(map(naming.key_of_payload, names))
+    return sorted(
+        name
+        for name in names
+        if name.startswith(naming.STAGED)
+        or ((key := naming.key_beside(name)) and (naming.record_name(key) not in there or payloads[key] > 1))
+    )
 
 
 def _folders(root: str) -> list[str]:

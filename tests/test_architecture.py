@@ -65,17 +65,18 @@ ARROWS = {
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
     "commit": "address digest exceptions io local publication reading record",
     "quarantine": "address digest local naming reading",
-    "upkeep": "address digest identity lease local naming process reading record storage",
+    "upkeep": "address lease local naming process record storage",
+    "verification": "address digest identity naming reading record upkeep",
     "store": (
         "address cache commit digest exceptions io journal lease local lock logging provenance publication quarantine "
-        "reading record redaction registry remote signing storage trust upkeep"
+        "reading record redaction registry remote signing storage trust upkeep verification"
     ),
     # the life cycle
     "base": "address commit exceptions identity io logging naming params provenance reading record store",
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line
-    "cli": "discovery registry signing version",
+    "cli": "discovery registry signing store version",
     "__main__": "cli",
 }
 # sketched in the design, not all of them there yet

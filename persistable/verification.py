@@ -1,0 +1,202 @@
+"""Verifying a store: every key from its record, every digest from its payload. It only reads, unless told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from persistable import naming, reading
+from persistable.address import Address
+from persistable.digest import digest_of
+from persistable.identity import canonical, key_of
+from persistable.record import Damage, Record, UnknownSchema
+from persistable.upkeep import records
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from persistable.store import ArtifactStore
+
+__all__ = ["Finding", "check"]
+
+_AHEAD = 4  # artifacts per worker that are taken up before the first of them is reported
+
+
+class Finding(NamedTuple):
+    """What verification found of an artifact.
+
+    Attributes:
+        path: where its record is.
+        name: its payload name, or the folder of a record that cannot be read.
+        key: its key.
+        bytes: size of its payload.
+        problem: what is wrong with it; None if nothing is.
+        quarantined: whether it was moved to quarantine.
+    """
+
+    path: str
+    name: str
+    key: str
+    bytes: int
+    problem: str | None
+    quarantined: bool = False
+
+
+class _Judged(NamedTuple):
+    """A finding, the record that was judged, and whether the artifact itself is damaged."""
+
+    finding: Finding
+    raw: bytes
+    damage: Damage | None = None
+
+
+def check(
+    store: ArtifactStore,
+    *,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+    quarantine: bool,
+    resume: str | os.PathLike[str] | None,
+) -> Iterator[Finding]:
+    """Verify every artifact; see ``ArtifactStore.check``."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    workers = min(8, (os.cpu_count() or 1) + 1) if workers is None else workers
+    done = size = 0
+    with _Notes(resume) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
+        waiting: deque[Future[_Judged | None]] = deque()
+        names = records(store)
+        try:
+            while True:
+                for name in names:
+                    waiting.append(pool.submit(_judge, store, name, notes))
+                    if len(waiting) >= workers * _AHEAD:
+                        break
+                if not waiting:
+                    break
+                judged = waiting.popleft().result()
+                if judged is None:
+                    continue
+                finding = judged.finding
+                if finding.problem is None:
+                    notes.add(finding, judged.raw)
+                elif quarantine and judged.damage is not None:
+                    finding = _quarantined(store, judged, judged.damage)
+                done, size = done + 1, size + finding.bytes
+                if progress is not None:
+                    progress(done, size)
+                yield finding
+            notes.finish()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Notes:
+    """What an earlier, interrupted verification found to be whole: name and digest of each record, a line each."""
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = path
+        self._known: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> _Notes:
+        if self._path is not None:
+            self._file = open(self._path, "a+", encoding="utf-8")
+            self._file.seek(0)
+            for line in self._file:
+                digest, _, path = line.rstrip("\n").partition(" ")
+                if line.endswith("\n"):  # the last one may have been cut
+                    self._known.add((path, digest))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            self._file.close()
+
+    def has(self, path: str, raw: bytes) -> bool:
+        return bool(self._known) and (path, digest_of(raw)) in self._known
+
+    def add(self, finding: Finding, raw: bytes) -> None:
+        if self._path is not None:
+            self._file.write(f"{digest_of(raw)} {finding.path}\n")
+            self._file.flush()
+
+    def finish(self) -> None:
+        """Forget it all: the next verification starts anew."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
+
+def _judge(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | None:
+    """Verify one artifact; None if it is gone. Before it is called damaged, its record is read again."""
+    judged = _judge_once(store, name, notes)
+    while judged is not None and judged.finding.problem is not None:
+        again = _judge_once(store, name, notes)  # a writer may have replaced it meanwhile
+        if again is None or again.raw == judged.raw:
+            return again
+        judged = again
+    return judged
+
+
+def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | None:
+    folder, _, file = name.partition("/")
+    path, key, raw = store.storage.locate(name), file[:32], b""
+    found = Finding(path, folder, key, 0, None)
+    try:
+        with store.enter(folder) as entered:
+            raw = entered.read(file)
+            record = Record.parse(raw, key)
+            found = found._replace(name=str(record.identity["name"]), bytes=record.size)
+            if key_of(canonical(record.identity)) != key:
+                raise Damage("has an identity of another key")
+            if store.signing_key is not None and not store.signed(record):
+                return _Judged(found._replace(problem="is not signed with this store's key"), raw)
+            if notes.has(path, raw):
+                return _Judged(found, raw)
+            reading.verify_payload(entered, record, None if store.local is not None else store.cache)
+    except FileNotFoundError:
+        return None  # deleted since it was listed
+    except UnknownSchema as unknown:
+        return _Judged(found._replace(problem=f"has the unknown record schema {unknown.found}"), raw)
+    except Damage as damage:
+        return _Judged(found._replace(problem=f"{damage.path} {damage}".strip()), raw, damage)
+    except OSError as error:
+        return _Judged(found._replace(problem=str(error)), raw)
+    try:
+        if record.lineage is not None:
+            _check_lineage(store, folder, record)
+    except (Damage, OSError) as error:  # which does not spoil the payload
+        where = f"{error.path} " if isinstance(error, Damage) else ""
+        return _Judged(found._replace(problem=f"{where}{error}"), raw)
+    return _Judged(found, raw)
+
+
+def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:
+    name = naming.lineage_name(record.key)
+    path = store.storage.locate(f"{folder}/{name}")
+    try:
+        raw = store.storage.get(f"{folder}/{name}")
+    except FileNotFoundError:
+        raise Damage("is missing", path) from None
+    if digest_of(raw, (record.lineage or "").partition(":")[0]) != record.lineage:
+        raise Damage("does not have the digest that the record names", path)
+    for key, identity in json.loads(raw).items():
+        if key_of(canonical(identity)) != key:
+            raise Damage(f"has an identity of another key at {key}", path)
+
+
+def _quarantined(store: ArtifactStore, judged: _Judged, damage: Damage) -> Finding:
+    """Move a damaged artifact aside, if it is still the one that was judged."""
+    finding = judged.finding
+    folder = finding.path.rpartition("/")[0].rpartition("/")[2]
+    address = Address(finding.name, folder, finding.key)
+    damaged = reading.Damaged(damage.path or finding.path, damage.reason, judged.raw)
+    try:
+        return finding._replace(quarantined=store.quarantine(address, damaged))
+    except OSError as error:
+        return finding._replace(problem=f"{finding.problem} (and cannot be moved to quarantine: {error})")

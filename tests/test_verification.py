@@ -1,0 +1,175 @@
+"""Verifying a store: in parallel, with progress, resumable; it only reads unless it is told to quarantine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dict_storage import DictStorage
+from specimens import artifact_files, blob, fast, files, stored
+
+from persistable import ArtifactStore
+from persistable.exceptions import MissingArtifactError
+from persistable.local import Folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A store of 20 artifacts."""
+    for n in range(20):
+        stored(fast(tmp_path / "data"), {"n": n}, payload_name=f"blob_{n % 3}", n=n)
+    return tmp_path / "data"
+
+
+def damaged(path: Path) -> Path:
+    """Flip a bit of a file."""
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    return path
+
+
+def payload_of(data: Path, at: int = 0) -> Path:
+    return sorted(path for path in data.rglob("*.pickle"))[at]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_it_reports_and_changes_nothing(data: Path, workers: int) -> None:
+    """Each artifact is reported once, what is damaged with its file and reason; no file changes."""
+    bad = damaged(payload_of(data))
+    before = files(data)
+    told: list[tuple[int, int]] = []
+    found = list(fast(data).check(workers=workers, progress=lambda *numbers: told.append(numbers)))
+    assert len({finding.key for finding in found}) == len(found) == 20
+    problems = [finding for finding in found if finding.problem]
+    assert [(finding.key, finding.quarantined) for finding in problems] == [(bad.name[:32], False)]
+    assert problems[0].problem is not None
+    assert problems[0].problem.startswith(f"{bad} has the digest")
+    assert files(data) == before
+    assert [done for done, _ in told] == list(range(1, 21))
+    assert told[-1][1] == sum(finding.bytes for finding in found)
+
+
+def test_it_quarantines_what_is_damaged_and_nothing_else(data: Path) -> None:
+    """Payload and record of a damaged artifact move; the others, and one with a damaged lineage, stay."""
+    bad, bare = damaged(payload_of(data)), damaged(next(data.rglob("*.json")))
+    found = {finding.key: finding for finding in fast(data).check(quarantine=True)}
+    gone = {bad.name[:32], bare.name[:32]}
+    assert {key for key, finding in found.items() if finding.quarantined} == gone
+    assert not bad.exists()
+    assert not bare.exists()
+    assert len([path for path in data.rglob("quarantine/*") if path.suffix == ".json"]) == len(gone)
+    assert [finding.problem for finding in fast(data).check()] == [None] * (20 - len(gone))
+
+
+def test_a_damaged_lineage_is_reported_and_the_artifact_stays(tmp_path: Path) -> None:
+    """It does not spoil the payload."""
+    store = fast(tmp_path)
+    made = stored(store, 2, upstream=True)
+    damaged(next(tmp_path.rglob("*.lineage.json")))
+    (finding,) = [finding for finding in store.check(quarantine=True) if finding.problem]
+    assert (finding.key, finding.quarantined) == (made.key, False)
+    made.load()
+
+
+def test_an_interrupted_verification_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payloads that were found whole are not read again, unless their record changed; at the end the notes go."""
+    notes = tmp_path / "notes"
+    opened: list[str] = []
+    real = Folder.open
+
+    def watched(self: Folder, name: str) -> Any:
+        opened.append(name)
+        return real(self, name)
+
+    monkeypatch.setattr(Folder, "open", watched)
+    interrupted = fast(data).check(workers=1, resume=notes)
+    whole = [next(interrupted).key for _ in range(12)]
+    interrupted.close()
+    assert len(notes.read_text().splitlines()) == 12
+    with notes.open("a") as file:
+        file.write("xxh3_128:cut off in the mid")
+    opened.clear()
+    found = list(fast(data).check(workers=1, resume=notes))
+    assert len(found) == 20
+    assert not [name for name in opened if name.endswith(".pickle") and name[:32] in whole]
+    assert not notes.exists()
+    opened.clear()
+    list(fast(data).check(workers=1))
+    assert len([name for name in opened if name.endswith(".pickle")]) == 20
+
+
+def test_what_changed_meanwhile_is_verified_again(data: Path, tmp_path: Path) -> None:
+    """Notes are about the record that was read then."""
+    notes = tmp_path / "notes"
+    interrupted = fast(data).check(workers=1, resume=notes)
+    first = next(interrupted)
+    interrupted.close()
+    folder = Path(first.path).parent
+    made = next(
+        candidate
+        for n in range(20)
+        if (candidate := blob(fast(data), payload_name=f"blob_{n % 3}", n=n)).key == first.key
+    )
+    made.generate(value={"n": -1})
+    damaged(Path(made.persist_filepath))
+    problems = [finding.key for finding in fast(data).check(resume=notes) if finding.problem]
+    assert problems == [first.key]
+    assert folder.is_dir()
+
+
+def test_remote_stores_are_verified_too(tmp_path: Path) -> None:
+    """Payloads are downloaded, compared and removed; the damaged record is copied to quarantine."""
+    place = DictStorage(f"dict://{tmp_path}")
+    store = ArtifactStore(place, trust="all", cache=tmp_path)
+    made = [stored(store, n, n=n) for n in range(3)]
+    name = f"{made[0]._address.folder}/{made[0].record.main_path}"
+    place.put(name, b"x" * len(place.objects[name][0]))
+    found = {finding.key: finding for finding in store.check(quarantine=True)}
+    assert [bool(found[one.key].problem) for one in made] == [True, False, False]
+    assert found[made[0].key].quarantined
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_the_command(data: Path, tmp_path: Path) -> None:
+    """Problems on stdout, progress on stderr, status 1 if there are any; a line of JSON for each artifact."""
+    command = [sys.executable, "-m", "persistable", "verify", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "20 artifacts" in done.stderr
+    bad = damaged(payload_of(data))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert str(bad) in done.stdout
+    done = subprocess.run([*command, "--json", "--quarantine"], capture_output=True, text=True, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 20
+    assert [row["key"] for row in rows if row["quarantined"]] == [bad.name[:32]]
+
+
+def test_the_sweep_command(data: Path) -> None:
+    """What a killed process left goes, and is named."""
+    left = data / "blob_0" / f"{'0' * 32}-12345678.pickle"
+    left.write_bytes(b"left")
+    command = [sys.executable, "-m", "persistable", "sweep", str(data)]
+    kept = artifact_files(data)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("0 swept")
+    done = subprocess.run([*command, "--grace", "0", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"names": [f"blob_0/{left.name}"], "bytes": 4}
+    assert not left.exists()
+    assert len(artifact_files(data)) == len(kept) - 1
+
+
+def test_quarantine_is_swept_after_its_own_grace(data: Path) -> None:
+    """What was put aside stays for 30 days by default, however old the rest is that goes."""
+    damaged(payload_of(data))
+    store = fast(data)
+    list(store.check(quarantine=True))
+    aside = list(data.rglob("quarantine/*"))
+    assert aside
+    assert store.sweep(grace=0).names == ()
+    assert len(store.sweep(grace=0, quarantined=0).names) == len(aside)
+    with pytest.raises(MissingArtifactError):
+        blob(store, payload_name="nothing").load()
