@@ -163,6 +163,7 @@ class Plan:
         "excludes",
         "get",
         "in_dict",
+        "leaking",
         "left_out",
         "names",
         "own",
@@ -193,7 +194,8 @@ class Plan:
         self.in_dict = frozenset(name for name, _ in listed if name not in in_slots)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
         self.undecorated = _undecorated(cls)
-        self.simple = not (self.absent or self.slots or self.undecorated)
+        self.leaking = _leaking(cls, listed)
+        self.simple = not (self.absent or self.slots or self.undecorated or self.leaking)
         self.tracked = frozenset(self.names)
         self.excludes = _overrides(cls, "_excluded_attributes")
         self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
@@ -258,6 +260,12 @@ class Plan:
         instance: dict[str, Any] = getattr(value, "__dict__", None) or {}
         if instance is value:  # class AttrDict(dict): self.__dict__ = self
             instance = {}
+        if self.leaking:
+            raise Refusal(
+                value,
+                f"{', '.join(self.leaking)} is secret, and its pickle or repr would show it: derive its class from "
+                "PersistableParams",
+            )
         missing = [name for name in self.undecorated if name not in instance]
         if missing:
             raise Refusal(
@@ -274,6 +282,14 @@ class Plan:
         for name in found:
             _prefix(value, name)
         return dict(sorted(found.items()))
+
+
+def _leaking(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, ...]:
+    """Name the secret fields of a class that does not know how to keep them."""
+    standard = find_public("persistable.params", "PersistableParams")
+    if standard is not None and issubclass(cls, standard):
+        return ()
+    return tuple(name for name, options in fields if options.secret)
 
 
 def _overrides(cls: type, name: str) -> bool:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["redacted", "secrets_of"]
+__all__ = ["has_credentials", "redacted", "secrets_of"]
 
 _SHORTEST = 4  # characters: shorter values are words like "us" and "true" that would tear texts to pieces
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
+_PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]*@")
 # what signs a request, in a query or a header
 _SIGNATURE = re.compile(
     r"(?i)((?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|sas|token|access_token|"
@@ -23,6 +24,11 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _SIGNATURE.sub(r"\1***", _USER.sub("***@", text))
+
+
+def has_credentials(url: str) -> bool:
+    """Whether a URL has a password or a signature in it."""
+    return bool(_PASSWORD.search(url) or _SIGNATURE.search(url))
 
 
 def secrets_of(options: Mapping[str, Any] | None) -> frozenset[str]:

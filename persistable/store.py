@@ -86,7 +86,7 @@ class ArtifactStore:
         cache_bytes: how large that folder may grow (default 10 GiB).
 
     Raises:
-        ValueError: a setting has a value that it does not take.
+        ValueError: a setting has a value that it does not take; a URL has credentials in it.
         TypeError: the location is neither a path nor a str.
     """
 
@@ -547,6 +547,10 @@ def _located(location: Any) -> str:
                 raise ValueError(f"data_dir {location!r} is not a local folder: give file:///path, or the path")
             location = unquote(url.path)
         elif _URL.match(location):
+            from persistable.redaction import has_credentials, redacted
+
+            if has_credentials(location):  # a location is shown, logged and pickled
+                raise ValueError(f"data_dir {redacted(location)!r} has credentials in it: give them as storage_options")
             return location.rstrip("/")
     elif isinstance(location, os.PathLike):
         location = os.fspath(location)

@@ -432,3 +432,19 @@ def test_a_file_that_is_none_is_an_error_with_its_path(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
         snapshot(Plain(FileContent(tmp_path / "pipe")))
+
+
+def test_a_secret_in_a_class_that_cannot_keep_it_is_refused():
+    """A plain dataclass would show it in its pickle and repr, so it is said when the key is taken."""
+
+    @dataclass
+    class Login:
+        user: str = "me"
+        password: str = param(default="", secret=True)
+
+    @dataclass
+    class Holder(PersistableParams):
+        login: Login
+
+    with pytest.raises(UnkeyableParamError, match=r"params\.login.*password is secret.*PersistableParams"):
+        snapshot(Holder(Login()))

@@ -1,0 +1,129 @@
+"""Hostile names, roles and secrets, end to end: nothing leaves the data_dir, nothing collides, nothing leaks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dict_storage import DictStorage
+from specimens import fast, files
+from test_naming import HOSTILE
+
+from persistable import ArtifactStore, Persistable, PersistableParams
+from persistable.params import param
+
+SECRET = "hunter2-" + "s3cr3t" * 3
+
+
+@dataclass
+class Params(PersistableParams):
+    n: int = 1
+    token: str = param(default="", secret=True)
+
+
+class NamedP(Persistable[str, Params]):
+    """A payload that is its own name."""
+
+    def _generate_payload(self, **untracked: Any) -> str:
+        return self.payload_name
+
+
+def test_hostile_names_stay_in_the_data_dir_and_apart(tmp_path: Path) -> None:
+    """Every name gets an artifact of its own below data_dir, and comes back under that name alone."""
+    root = tmp_path / "outer" / "data"
+    root.mkdir(parents=True)
+    (tmp_path / "outer" / "sibling").write_bytes(b"untouched")
+    made = [NamedP(fast(root), Params(), payload_name=name) for name in HOSTILE]
+    for p in made:
+        p.load_generate()
+    for name, p in zip(HOSTILE, made, strict=True):
+        again = NamedP(fast(root), Params(), payload_name=name)
+        again.load()
+        assert again.payload == name
+        assert p.persist_filepath.resolve().is_relative_to(root.resolve())
+    assert len({p.persist_filepath for p in made}) == len({p.key for p in made}) == len(HOSTILE)
+    assert sorted(path.name for path in (tmp_path / "outer").iterdir()) == ["data", "sibling"]
+    assert sorted(os.listdir(tmp_path)) == ["outer"]
+    assert {address.name for address in fast(root).list()} == set(HOSTILE)
+
+
+def test_no_name_forges_a_log_line(tmp_path: Path) -> None:
+    """log.txt has exactly the lines of what happened, each beginning with a time stamp and ending with a process."""
+    for name in HOSTILE:
+        NamedP(fast(tmp_path), Params(), payload_name=name).load_generate()
+    lines = [line for path in tmp_path.rglob("log.txt") for line in path.read_text("ascii").split("\n") if line]
+    assert len(lines) == 2 * len(HOSTILE)
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z (generated|persisted) [ -~]* pid=\d+", line), line
+
+
+def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
+    """A role is in the key and in the record, never in a path; roles that differ at all give different keys."""
+    upstream = NamedP(fast(tmp_path), Params(), payload_name="upstream")
+    made = [NamedP(fast(tmp_path), Params(), {role: upstream}, payload_name="down") for role in HOSTILE]
+    assert len({p.key for p in made}) == len(HOSTILE)
+    for p in made[:40]:
+        p.load_generate()
+        assert p.record.identity["dependencies"][0][0] in HOSTILE
+    assert sorted(os.listdir(tmp_path)) == ["down"]  # upstream was never asked for
+    assert {path.parent.name for path in tmp_path.rglob("*") if path.is_file()} == {"down"}
+
+
+@pytest.mark.parametrize("suffix", ["../x", "/x", ".a/b", ".\0", "x", ".", "..", ".a\n", ". ", ".é", "\\", ".x" * 60])
+def test_hostile_suffixes_are_refused(suffix: str, tmp_path: Path) -> None:
+    """A suffix is dots, letters and digits; anything else is an error before anything is generated."""
+    with pytest.raises(ValueError, match="payload_file_suffix"):
+        NamedP(fast(tmp_path), Params(), payload_file_suffix=suffix)
+
+
+def test_a_secret_param_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in records, logs, reprs, HTML, params_tree, pickles or the traceback text of our errors."""
+    caplog.set_level(logging.DEBUG)
+    p = NamedP(fast(tmp_path), Params(token=SECRET), verbose=True)
+    p.load_generate()
+    seen = [repr(p), str(p), p._repr_html_(), repr(p.params), str(p.params_tree), repr(p.record), caplog.text]
+    seen += [content.decode("latin-1") for content in files(tmp_path).values()]
+    seen += [pickle.dumps(p).decode("latin-1"), pickle.dumps(p.params).decode("latin-1")]
+    p.params.n = 2
+    for use in (p.load, p.persist, p.generate):
+        with pytest.raises(Exception) as caught:
+            use()
+        seen.append("".join(traceback.format_exception(caught.value)))
+    assert p.params.token == SECRET
+    for text in seen:
+        assert SECRET not in text
+
+
+def test_credentials_of_a_storage_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither options nor the user part of a URL show up in records, reprs, pickles, logs or errors of ours."""
+    caplog.set_level(logging.DEBUG)
+    options = {"key": SECRET, "nested": {"password": SECRET + "2"}}
+    seen = []
+    for url in (f"nowhere://me:{SECRET}@host/x", f"nowhere://host/x?sig={SECRET}"):
+        with pytest.raises(ValueError, match="storage_options") as refused:
+            ArtifactStore(url)
+        seen.append("".join(traceback.format_exception(refused.value, limit=0)))
+    unserved = ArtifactStore("nowhere://me@host/x", storage_options=options)
+    seen.append(repr(unserved))
+    for use in (NamedP.load, NamedP.load_generate, NamedP.generate):
+        p = NamedP(unserved, Params())
+        seen += [repr(p), p._repr_html_()]
+        with pytest.raises(OSError) as caught:
+            use(p)
+        seen.append("".join(traceback.format_exception(caught.value)))
+    place = DictStorage(f"dict://{tmp_path}", key=SECRET)
+    store = ArtifactStore(place, storage_options=options, trust="all", cache=tmp_path)
+    p = NamedP(store, Params())
+    p.load_generate()
+    seen += [repr(store), repr(place), repr(p), p._repr_html_(), caplog.text]
+    seen += [pickle.dumps(store).decode("latin-1"), pickle.dumps(p).decode("latin-1")]
+    seen += [content.decode("latin-1") for content, _, _ in place.objects.values()]
+    for text in seen:
+        assert SECRET not in text
