@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
+import pkgutil
 import signal
 import sys
 import time
@@ -104,7 +106,11 @@ def artifact_files(root: Any) -> dict[str, bytes]:
 
 
 def become_nobody() -> None:
-    """Drop the privileges of root for good."""
+    """Drop the privileges of root for good, once everything is imported that somebody else may not be able to read."""
+    for module in pkgutil.iter_modules(persistable.__path__, "persistable."):
+        if not module.ispkg and module.name != "persistable.__main__":
+            importlib.import_module(module.name)
+    importlib.import_module("concurrent.futures.thread")
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
