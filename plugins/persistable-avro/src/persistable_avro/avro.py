@@ -229,7 +229,21 @@ class _Source:
         return chain.from_iterable(self._chunks())
 
     def _chunks(self) -> Iterator[Sequence[Any]]:
-        records = iter(self.payload)
+        for chunk in self._cut():
+            found = None if self.fidelity is None else self.fidelity.fault(chunk, self.count)
+            if found is not None:
+                raise FidelityError(format=AvroFileIO.name, where=found[0], reason=found[1])
+            self._chunk = chunk
+            self.count += len(chunk)
+            yield chunk
+
+    def _cut(self) -> Iterator[Sequence[Any]]:
+        payload = self.payload
+        if isinstance(payload, list):
+            for start in range(0, len(payload), _CHUNK):
+                yield payload[start : start + _CHUNK]
+            return
+        records = iter(payload)
         while True:
             try:
                 chunk = [*islice(records, _CHUNK)]
@@ -238,11 +252,6 @@ class _Source:
                 raise
             if not chunk:
                 return
-            found = None if self.fidelity is None else self.fidelity.fault(chunk, self.count)
-            if found is not None:
-                raise FidelityError(format=AvroFileIO.name, where=found[0], reason=found[1])
-            self._chunk = chunk
-            self.count += len(chunk)
             yield chunk
 
     def explain(self, error: Exception) -> FidelityError:
