@@ -111,8 +111,8 @@ class BufferLoader(Protocol):
         """Read the payload from the whole content of its file."""
 
 
-class _RaisedByPayload(BaseException):  # noqa: N818 - no error but a vehicle, which no ``except Exception`` stops
-    """Carry an exception of the user's past whatever a format and its library make of exceptions."""
+class _RaisedByPayload(BaseException):
+    """Carry an exception of the user's past every ``except Exception`` of a format and its library."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
