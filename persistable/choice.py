@@ -16,7 +16,7 @@ from persistable.io import FileIO, format_name
 from persistable.specs import FormatSpec
 from persistable.table import FIRST_PARTY, Claim, Table, is_first_party
 
-__all__ = ["Choice", "Ranked", "broken", "rank", "resolve"]
+__all__ = ["Choice", "Ranked", "broken", "is_missing", "rank", "resolve"]
 
 
 class Choice(NamedTuple):
@@ -97,6 +97,20 @@ def resolve(declared: str) -> object:
                     return None
             return found
     return None
+
+
+def is_missing(declared: str) -> bool:
+    """Tell whether a public name is surely of nothing: its module is imported, whole, and has no such name.
+
+    Of a module that fills itself lazily, and of a submodule that is not imported yet, nothing can be said.
+    """
+    home, _, name = declared.rpartition(".")
+    module = sys.modules.get(home)
+    try:
+        names = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return False
+    return module is not None and name not in names and "__getattr__" not in names
 
 
 def rank(cls: type, table: Table, prefer: Mapping[str, str]) -> tuple[Ranked, ...]:

@@ -8,6 +8,7 @@ unknown hook, an interrupt half-way) can reach another.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*|([a-z][a-z0-9.-]*\+)?\*")  # all of a family, or whatever nobody else serves
 _ENCODER = re.compile(r"[A-Za-z][\w.-]*")
+_SEPARATORS = re.compile(r"[-_.]+")
 _HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 SpecT = TypeVar("SpecT", FormatSpec, StorageSpec, EncoderSpec)
@@ -61,7 +63,7 @@ class Plugin:
 
 def canonical_name(distribution: str) -> str:
     """Return the one spelling of a distribution's name: lower case, runs of ``-_.`` as one ``-``. Source: PEP 503."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+    return _SEPARATORS.sub("-", distribution).lower()
 
 
 def describe(error: BaseException) -> str:
@@ -101,13 +103,14 @@ def _entry_points() -> list[tuple[str, str, EntryPoint | Exception]]:
 
     found: dict[tuple[str, str, str], tuple[str, str, EntryPoint | Exception]] = {}
     seen: set[str] = set()
+    parsed = _parsed_class()
     for installed in distributions():
         folder = _folder_name(installed)
         if folder in seen:
             continue  # further down the path, where nobody can import it
         seen.add(folder)
         try:
-            text = installed.read_text("entry_points.txt")
+            text = _read_text(installed, "entry_points.txt")
         except Exception:  # noqa: BLE001, S112 - whoever it is, it has not told us that it is a plugin
             continue
         if not text or GROUP not in text:
@@ -115,7 +118,7 @@ def _entry_points() -> list[tuple[str, str, EntryPoint | Exception]]:
         distribution, version = _described(installed)
         name = canonical_name(distribution)
         try:
-            declared = [entry_point for entry_point in installed.entry_points if entry_point.group == GROUP]
+            declared = [entry_point for entry_point in parsed(text).entry_points if entry_point.group == GROUP]
         except Exception as error:  # noqa: BLE001 - its metadata is broken, and says that it is a plugin
             unreadable = ValueError(f"its entry_points.txt cannot be read: {describe(error)}")
             found[distribution, name, ""] = (distribution, version, unreadable)
@@ -127,14 +130,48 @@ def _entry_points() -> list[tuple[str, str, EntryPoint | Exception]]:
 
 def _folder_name(installed: Distribution) -> str:
     """Return the name of a distribution from its folder's, without reading what is in it."""
-    folder = re.split(r"[\\/]", str(getattr(installed, "_path", "")))[-1]
+    folder = os.path.basename(str(getattr(installed, "_path", "")))
     return canonical_name(folder.rpartition(".")[0].partition("-")[0]) or f"distribution at {id(installed)}"
+
+
+def _read_text(installed: Distribution, name: str) -> str | None:
+    """Return a file of a distribution's metadata, or None. Raises what somebody's own distribution class raises."""
+    from importlib.metadata import PathDistribution
+
+    path = getattr(installed, "_path", None)
+    if type(installed) is not PathDistribution or not isinstance(path, os.PathLike):  # zip files have no such path
+        return installed.read_text(name)
+    # half of all distributions have no entry points, and pathlib takes longer to find that out than the file system
+    try:
+        with open(f"{os.fspath(path)}/{name}", "rb", buffering=0) as file:
+            return file.read().decode()
+    except OSError:
+        return None
+
+
+@functools.cache
+def _parsed_class() -> Callable[[str], Distribution]:
+    from importlib.metadata import Distribution
+
+    class Parsed(Distribution):
+        """Parse an entry_points.txt that was read already."""
+
+        def __init__(self, text: str) -> None:
+            self._text = text
+
+        def read_text(self, filename: str) -> str | None:
+            return self._text if filename == "entry_points.txt" else None
+
+        def locate_file(self, path: Any) -> Any:
+            return path
+
+    return Parsed
 
 
 def _described(installed: Distribution) -> tuple[str, str]:
     """Return name and version of a distribution, as far as its metadata can be read."""
     try:
-        text = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
+        text = _read_text(installed, "METADATA") or _read_text(installed, "PKG-INFO") or ""
     except Exception:  # noqa: BLE001 - broken metadata of somebody else's
         text = ""
     # the e-mail parser of importlib.metadata would read the whole description as well
@@ -200,13 +237,20 @@ def hook_manager() -> PluginManager:
 
 @functools.cache
 def _manager_class() -> type[PluginManager]:
+    import inspect
+    from types import ModuleType
+
     import pluggy
 
     class Manager(pluggy.PluginManager):
-        """Look only at names that can be hooks, which pluggy leaves to subclasses; half the cost of a plugin."""
+        """Look only at what can be a hook, which pluggy leaves to subclasses; half the cost of a plugin."""
 
         def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-            return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+            if name.startswith("__") or (
+                isinstance(plugin, ModuleType) and not inspect.isroutine(vars(plugin).get(name))
+            ):
+                return None
+            return super().parse_hookimpl_opts(plugin, name)
 
         def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
             return super().parse_hookspec_opts(module_or_class, name) if name.startswith(f"{GROUP}_") else None

@@ -290,11 +290,21 @@ class UnknownFormatError(FormatError, LookupError):
 
 
 class FormatNotInstalledError(FormatError, ImportError):
-    """Say which distribution brings a known format. Attribute: ``install`` (its name)."""
+    """Say which distribution brings a known format.
 
-    def __init__(self, *, format: str, install: str) -> None:
-        self.install = install
-        super().__init__(f"the format {format!r} is not installed; pip install {install}", format=format)
+    Attributes: ``install`` (its name), ``looked_for`` (False: the registry does not look for plugins, so it may be
+    there).
+    """
+
+    def __init__(self, *, format: str, install: str, looked_for: bool = True) -> None:
+        self.install, self.looked_for = install, looked_for
+        super().__init__(
+            f"the format {format!r} is not installed; pip install {install}"
+            if looked_for
+            else f"the format {format!r} is brought by {install}, which was not looked for: Registry(discover=False) "
+            "has the core's formats and those that were added to it. Leave out discover=False, or add() the plugin",
+            format=format,
+        )
 
 
 class BrokenPluginError(FormatError, ImportError):

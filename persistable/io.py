@@ -7,7 +7,7 @@ never locks and never renames: the store does, and hands it a path of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["BufferLoader", "DictEncodable", "FileIO", "PayloadT", "PickleFileIO", "format_name"]
+__all__ = ["BufferLoader", "DictEncodable", "FileIO", "PayloadT", "PickleFileIO", "format_name", "streamed"]
 
 PayloadT = TypeVar("PayloadT")
+ItemT = TypeVar("ItemT")
 globals()["PayloadTypeT"] = PayloadT  # the name that 1.x code imports
 
 
@@ -55,6 +56,7 @@ class FileIO(ABC, Generic[PayloadT]):
 
         Raises:
             FidelityError: the payload would not come back equal; nothing was written.
+            Exception: what the payload's own code raised while it was ``streamed``, as it was.
             OSError: as the file system raised it; any other error of the format is wrapped in a SaveError, which is an
                 OSError too, with the cause chained.
         """
@@ -68,6 +70,8 @@ class FileIO(ABC, Generic[PayloadT]):
             if create_folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
             return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
+        except _RaisedByPayload as raised:
+            theirs = raised.error
         except (OSError, FormatError):
             raise
         except Exception as error:
@@ -78,6 +82,7 @@ class FileIO(ABC, Generic[PayloadT]):
                 file_io=type(self).__qualname__,
                 cause=error,
             ) from error
+        raise theirs  # out here, so that nothing of ours is in its context
 
     def load(self, filepath: str | os.PathLike[str], **kwargs: Any) -> PayloadT:
         """Read the payload at ``filepath``. Raises whatever the format's parser raises."""
@@ -104,6 +109,25 @@ class BufferLoader(Protocol):
 
     def load_buffer(self, buffer: Buffer) -> Any:
         """Read the payload from the whole content of its file."""
+
+
+class _RaisedByPayload(BaseException):
+    """Carry an exception of the user's past every ``except Exception`` of a format and its library."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(error)
+
+
+def streamed(payload: Iterable[ItemT]) -> Iterator[ItemT]:
+    """Yield the items of a payload that a format reads while it writes, such as a generator.
+
+    What the payload's own code raises meanwhile is no failure of the format: ``FileIO.save`` raises it as it was.
+    """
+    try:
+        yield from payload
+    except Exception as error:  # noqa: BLE001 - it is raised again
+        raise _RaisedByPayload(error) from None
 
 
 def format_name(file_io: type[FileIO[Any]]) -> str:

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable import discovery
-from persistable.choice import Choice, Ranked, broken, rank, resolve
+from persistable.choice import Choice, Ranked, broken, is_missing, rank, resolve
 from persistable.discovery import Plugin, canonical_name, describe
 from persistable.exceptions import (
     AmbiguousFormatError,
@@ -222,7 +222,7 @@ class Registry:
             raise self._unavailable(name)
         return found
 
-    def _find(self, name: str, reason: str) -> Choice | None:
+    def _find(self, name: str, reason: str = "") -> Choice | None:
         # the core's own need no looking; anything else is known only when everybody has been asked
         claim = self._table().formats.get(name)
         if claim is None or claim.plugin.distribution != CORE:
@@ -252,7 +252,7 @@ class Registry:
                         format=name, plugin=plugin.name, distribution=plugin.label, reason="", disabled=True
                     )
             if not rows:
-                return FormatNotInstalledError(format=name, install=owner)
+                return FormatNotInstalledError(format=name, install=owner, looked_for=self._discover)
         import difflib
 
         near = difflib.get_close_matches(name, {*table.formats, *FIRST_PARTY}, n=1)
@@ -326,6 +326,7 @@ class Registry:
         return choice
 
     def _for_type(self, cls: type) -> Iterator[Choice]:
+        self._warn_of_preferences(cls)
         absent: list[FormatError] = []
         ranked = [row for row in self._ranking(cls) if row.rank is not None]
         for _, group in groupby(ranked, key=lambda row: row.rank):
@@ -355,6 +356,21 @@ class Registry:
         for note in getattr(error, "__notes__", ()):
             named.add_note(note)
         return named
+
+    def _warn_of_preferences(self, cls: type) -> None:
+        """Warn, once for each, of preferences that choose nothing: of another type, which is looked at now only."""
+        for declared, name in self._prefer.items():
+            mark = (declared, name)
+            if mark in self._warned:
+                continue
+            if is_missing(declared):
+                self._warned.add(mark)
+                _warn(f"there is no type {declared!r}, for which prefer={{{declared!r}: {name!r}}} asks for a format")
+            elif resolve(declared) not in cls.__mro__ and self._find(name) is None:  # else it is an error below
+                error = self._unavailable(name)
+                if isinstance(error, UnknownFormatError):
+                    self._warned.add(mark)
+                    _warn(str(self._by_setting(error)))
 
     def _in_place_of(self, absent: list[FormatError], cls: type, choice: Choice) -> Choice:
         """Return a choice by type; warn if it stands in for formats that are not there, or in strict mode raise."""
@@ -486,6 +502,10 @@ class Registry:
         if distribution is None:
             return None
         rows = [plugin for plugin in table.plugins if canonical_name(plugin.distribution) == distribution]
+        if not rows and not self._discover:
+            return _refusing(
+                f"it is encoded by {distribution}, which was not looked for: leave out discover=False, or add() it"
+            )
         if not rows:
             return _refusing(f"it is encoded by {distribution}, which is not installed; pip install {distribution}")
         if rows[0].status == "loaded":
@@ -531,7 +551,7 @@ def _id(plugin: Plugin) -> tuple[str, str]:
 def _reason(error: FormatError) -> str:
     """Say in a record why a format was not available."""
     if isinstance(error, FormatNotInstalledError):
-        return f"{error.install} is not installed"
+        return f"{error.install} {'is not installed' if error.looked_for else 'was not looked for'}"
     if isinstance(error, BrokenPluginError):
         return f"{error.distribution} is {error.reason}" if error.disabled else f"{error.distribution}: {error.reason}"
     return str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -448,6 +449,28 @@ def test_an_unknown_format_tells_of_plugins_that_might_have_had_it(site: Site) -
         "the plugin 'broken' of broken-dist 1.0 does not work: ZeroDivisionError: division by zero",
         "the plugin 'off' of off-dist 1.0 is switched off",
     ]
+
+
+def test_a_file_of_metadata_is_read_once_and_only_of_plugins(site: Site) -> None:
+    """Looking for plugins opens each entry_points.txt once, and METADATA of those alone that have plugins."""
+    site.plugin("image", IMAGE, "image-box")
+    site.metadata("stranger", "[console_scripts]\na = b:c\n")
+    script = (
+        "import collections, os, sys\n"
+        "opened = collections.Counter()\n"
+        "def note(event, given):\n"
+        "    if event == 'open' and isinstance(given[0], str) and '.dist-info' in given[0]:\n"
+        "        opened['/'.join(given[0].replace(os.sep, '/').split('/')[-2:])] += 1\n"
+        "import persistable\n"
+        "sys.addaudithook(note)\n"
+        "assert {'image'} <= {plugin.name for plugin in persistable.Registry().plugins}\n"
+        "assert opened['image_box-1.0.dist-info/METADATA'] == 1, opened\n"
+        "assert opened['stranger-1.0.dist-info/entry_points.txt'] == 1, opened\n"
+        "assert 'stranger-1.0.dist-info/METADATA' not in opened, opened\n"
+        "assert set(opened.values()) == {1}, opened\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site.folder)}
+    subprocess.run([sys.executable, "-P", "-W", "ignore", "-c", script], check=True, env=environment)
 
 
 def test_nothing_is_imported_to_list_and_choose() -> None:

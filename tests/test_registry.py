@@ -246,6 +246,34 @@ def test_a_preference_that_can_never_count_is_refused(prefer: Any, error: type[E
         Registry(prefer=prefer)
 
 
+@pytest.mark.parametrize(
+    ("prefer", "warning"),
+    [
+        ({"box.Imgae": "png"}, "there is no type 'box.Imgae', for which prefer={'box.Imgae': 'png'} asks for a format"),
+        (
+            {"box.Photo": "pngg"},
+            "there is no format 'pngg', which prefer={'box.Photo': 'pngg'} asks for; did you mean 'png'?",
+        ),
+    ],
+)
+def test_a_preference_that_chooses_nothing_is_warned_of_once(site: Site, prefer: Any, warning: str) -> None:
+    """Whatever is chosen, a misspelt type or format in ``prefer`` does not go unnoticed."""
+    site.format("png", "box.Image")
+    registry = Registry(prefer=prefer)
+    with pytest.warns(PluginWarning) as caught:
+        assert formats(registry, Image()) == ["png", "pickle"]
+    assert [str(warned.message) for warned in caught] == [warning]
+    assert formats(registry, Image()) == ["png", "pickle"]
+
+
+def test_a_preference_of_which_nothing_is_known_yet_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries and submodules that are not imported, lazy modules, and formats that are only not installed."""
+    site.format("png", "box.Image")
+    monkeypatch.setattr(sys.modules["box"], "__getattr__", lambda name: 1 / 0, raising=False)
+    prefer = {"no_such_library.Thing": "png", "box.lazy": "png", "box.sub.Thing": "png", "pandas.DataFrame": "parquet"}
+    assert formats(Registry(prefer=prefer), Image()) == ["png", "pickle"]
+
+
 def test_a_preferred_format_that_nobody_has_is_an_error(site: Site) -> None:
     """A misspelt preference is not passed over in silence."""
     site.format("png", "box.Image")
@@ -468,6 +496,17 @@ def test_a_known_format_that_is_not_installed_is_answered_with_the_pip_line(site
         Registry().named("parquet")
     assert str(caught.value) == "the format 'parquet' is not installed; pip install persistable-arrow"
     assert isinstance(caught.value, ImportError)
+
+
+def test_a_known_format_that_was_not_looked_for_is_not_called_uninstalled(site: Site) -> None:
+    """Without discovery nobody knows whether it is installed, and pip would not help."""
+    with pytest.raises(FormatNotInstalledError) as caught:
+        Registry(discover=False).named("parquet")
+    assert str(caught.value) == (
+        "the format 'parquet' is brought by persistable-arrow, which was not looked for: Registry(discover=False) has "
+        "the core's formats and those that were added to it. Leave out discover=False, or add() the plugin"
+    )
+    assert (caught.value.install, caught.value.looked_for) == ("persistable-arrow", False)
 
 
 def test_a_plugin_whose_library_is_missing_is_installed_but_broken(site: Site) -> None:
@@ -717,12 +756,15 @@ def test_a_recorded_format_that_is_gone_is_not_replaced_by_another(site: Site, t
     """Without its plugin an artifact is an error that names what the record says, not a miss and not a guess."""
     site.format("png", "box.Image", distribution="image-box")
     subject(tmp_path, payload_io="png").generate(value=Image())
-    away = subject(tmp_path, Registry(discover=False))
-    with pytest.raises(FormatNotInstalledError) as caught:
-        away.load_generate(value=Image())
-    assert str(caught.value) == "the format 'png' is not installed; pip install image-box"
+    with pytest.raises(FormatNotInstalledError, match="'png' is brought by image-box, which was not looked for"):
+        subject(tmp_path, Registry(discover=False)).load_generate(value=Image())
     with pytest.raises(BrokenPluginError, match=r"'png_plugin' of image-box 1\.0, which is installed but switched off"):
         subject(tmp_path, Registry(disabled=["image-box"])).load()
+    [metadata] = site.folder.glob("image_box*.dist-info")
+    metadata.rename(metadata.with_suffix(".gone"))
+    with pytest.raises(FormatNotInstalledError) as caught:
+        subject(tmp_path, Registry()).load_generate(value=Image())
+    assert str(caught.value) == "the format 'png' is not installed; pip install image-box"
 
 
 def test_a_record_cannot_put_a_command_into_the_install_line(site: Site) -> None:
@@ -1029,6 +1071,8 @@ def test_params_of_a_first_party_library_name_the_distribution_to_install(site: 
     Frame_ = type("DataFrame", (), {"__module__": "pandas.core.frame"})
     with pytest.raises(UnkeyableParamError, match="which is not installed; pip install persistable-arrow"):
         digest(Frame_())
+    with pytest.raises(UnkeyableParamError, match="persistable-arrow, which was not looked for: leave out"):
+        digest(Frame_(), Registry(discover=False))
     site.plugin("arrow", "1 / 0", "persistable-arrow")
     with pytest.raises(UnkeyableParamError, match="persistable-arrow, which is installed and switched off"):
         digest(Frame_(), Registry(disabled=["arrow"]))

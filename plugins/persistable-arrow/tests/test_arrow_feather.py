@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -44,6 +45,16 @@ def test_a_mapped_frame_can_be_changed_and_the_file_stays_as_it_is(tmp_path):
         loaded.iloc[0, i] = loaded.iloc[1, i]
         loaded[loaded.columns[i]].array[0] = loaded[loaded.columns[i]].array[1]
     assert (tmp_path / "x.arrow").read_bytes() == content
+
+
+def test_dictionaries_of_float16_are_declined_by_column(round_trip):
+    half = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array([np.float16(1), np.float16(2)]))
+    other = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array([np.float16(3), np.float16(2)]))
+    for column in (half, pa.chunked_array([], half.type), pa.chunked_array([half, other])):
+        with pytest.raises(FidelityError, match="bad: a dictionary of float16"):
+            round_trip(pa.table({"good": [1] * len(column), "bad": column}))
+    with pytest.raises(FidelityError, match="bad: a dictionary of float16"):
+        round_trip(pa.table({"bad": pa.chunked_array([], pa.list_(half.type))}))
 
 
 def test_arrow_types_that_parquet_declines_come_back_equal(round_trip, difference):

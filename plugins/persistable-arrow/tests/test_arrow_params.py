@@ -271,3 +271,15 @@ def test_what_has_no_exact_encoding_is_refused_with_the_reason(value, reason):
 def test_cells_without_an_encoding_are_refused():
     with pytest.raises(UnkeyableParamError):
         text_of(pd.DataFrame({"x": [object()]}))
+
+
+def test_chunks_with_dictionaries_of_float16_are_refused_and_not_confused():
+    """pyarrow takes the bits of a half for a number when it makes one dictionary of several."""
+    chunks = [
+        pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([np.float16(value)])) for value in (1, 1.0009765625)
+    ]
+    lists = [pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), chunk) for chunk in chunks]
+    for several in (chunks, lists):
+        with pytest.raises(TypeError, match="dictionary of float16"):
+            content_digest(pa.chunked_array(several))
+    assert content_digest(chunks[0]) != content_digest(chunks[1])

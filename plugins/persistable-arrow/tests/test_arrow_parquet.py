@@ -348,6 +348,39 @@ def test_dictionaries_that_could_not_be_looked_up_again_are_declined_by_column(r
             round_trip(pa.table({"bad": array}))
 
 
+def _text(data, large=False):
+    kinds = (pa.large_binary(), pa.large_string()) if large else (pa.binary(), pa.string())
+    return pa.array(data, kinds[0]).view(kinds[1])
+
+
+NOT_UTF8 = _text([b"\xff", None, b"fine"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        NOT_UTF8,
+        _text([b"fine", b"\xed\xa0\x80"], large=True),
+        pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer("é".encode())),
+        pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), NOT_UTF8),
+        pa.StructArray.from_arrays([NOT_UTF8], ["inside"]),
+        pa.MapArray.from_arrays(pa.array([0, 1], pa.int32()), _text([b"\xff"]), pa.array([1])),
+    ],
+    ids=["text", "large text", "half a character each", "list", "struct", "map"],
+)
+def test_text_that_is_not_utf8_is_declined_by_column(column, round_trip):
+    """Whole tables, frames and streams, plain and nested: readers would refuse the file."""
+    table = pa.table({"good": ["a"] * len(column), "bad": column})
+    for payload in (table, table.to_reader(), table.select(["bad"]).to_pandas(types_mapper=pd.ArrowDtype)):
+        with pytest.raises(FidelityError, match=r"bad: .*UTF8"):
+            round_trip(payload)
+
+
+def test_only_the_text_of_a_slice_counts(round_trip):
+    table = pa.table({"text": pa.chunked_array([NOT_UTF8.slice(1), _text(["é".encode(), b""])])})
+    assert round_trip(table).equals(table)
+
+
 def test_nulls_where_none_are_allowed_are_declined(round_trip):
     table = pa.Table.from_arrays([pa.array([None], pa.int8())], schema=pa.schema([pa.field("x", pa.int8(), False)]))
     with pytest.raises(FidelityError, match="x: nulls"):

@@ -202,16 +202,18 @@ def test_records_survive_the_deletion_of_their_file(tmp_path):
         list(records)
 
 
-def test_an_error_of_the_stream_itself_is_not_ours(tmp_path):
-    """An exception of the user's generator is chained and leaves nothing behind."""
+@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("mine"), FileNotFoundError("mine")], ids=repr)
+def test_an_error_of_the_stream_itself_is_raised_as_it_was(tmp_path, error):
+    """An exception of the user's generator is no failure of the format, and leaves nothing behind."""
 
     def broken():
         yield from numbered(1000)
-        raise KeyError("mine")
+        raise error
 
-    with pytest.raises(OSError, match="mine") as caught:
+    with pytest.raises(type(error), match="mine") as caught:
         AvroFileIO(SCHEMA).save(broken(), tmp_path / "x.avro")
-    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value is error
+    assert error.__cause__ is error.__context__ is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -118,11 +118,19 @@ def numpy_digest(values: Any) -> str:
 def _one_array(array: Any) -> Any:
     if not isinstance(array, pyarrow.ChunkedArray):
         return array
+    if array.num_chunks > 1 and _has_half_dictionary(array.type):  # it takes their bits for numbers
+        raise TypeError("pyarrow cannot make one dictionary of float16 of those of several chunks")
     if pyarrow.types.is_dictionary(array.type):
         array = array.unify_dictionaries()
     elif pyarrow.types.is_string(array.type) or pyarrow.types.is_binary(array.type):
         array = array.cast(_large(array.type))  # one array of 32-bit offsets may be too small for all chunks
     return pyarrow.concat_arrays(array.chunks) if array.num_chunks else pyarrow.array([], array.type)
+
+
+def _has_half_dictionary(data_type: Any) -> bool:
+    if pyarrow.types.is_dictionary(data_type):
+        return bool(pyarrow.types.is_float16(data_type.value_type))
+    return any(_has_half_dictionary(data_type.field(i).type) for i in range(data_type.num_fields))
 
 
 def _large(data_type: Any) -> Any:

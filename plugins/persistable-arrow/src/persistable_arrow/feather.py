@@ -125,6 +125,8 @@ def _check_type(data_type: Any, where: str) -> None:
     if isinstance(data_type, pyarrow.BaseExtensionType):
         raise Declined(where, f"the extension type {data_type} depends on what the reader has registered")
     if pyarrow.types.is_dictionary(data_type):
+        if pyarrow.types.is_float16(data_type.value_type):  # it takes their bits for numbers
+            raise Declined(where, "a dictionary of float16: pyarrow cannot make one of those of several chunks")
         _check_type(data_type.value_type, where)
     for i in range(data_type.num_fields):
         _check_type(data_type.field(i).type, where)

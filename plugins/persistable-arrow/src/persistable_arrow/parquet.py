@@ -27,6 +27,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from persistable.io import streamed
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, check_count, frame_labels, from_table, is_stream, to_table
 from persistable_arrow.label import Declined
 from persistable_arrow.parquet_types import check_type, physical_schema, to_physical
@@ -148,7 +149,7 @@ class ParquetFileIO(FrameFileIO[Any]):
 
     def _coalesce(self, payload: Any) -> tuple[Any, Iterator[Any]]:
         """Return the schema of a stream and its batches gathered into tables the size of a row group."""
-        batches = enumerate(payload)
+        batches = enumerate(streamed(payload))
         first = None
         if isinstance(payload, pyarrow.RecordBatchReader):
             schema = payload.schema

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
 import pyarrow
 
 from persistable_arrow.label import Declined, unique_names
@@ -102,6 +103,9 @@ def to_physical(table: Any, keep_metadata: bool = True) -> tuple[Any, dict[str, 
         if _has_strict_child(field.type):
             for chunk in column.chunks:
                 _check_children(chunk, field.name)
+        if _has_text(field.type):
+            for chunk in column.chunks:
+                _check_text(chunk, field.name)
         if pyarrow.types.is_dictionary(field.type):
             column, dictionaries[str(position)] = flatten_dictionary(column, field.name)
             if not pyarrow.types.is_dictionary(physical.type):
@@ -140,6 +144,34 @@ def _check_children(array: Any, where: str) -> None:
         if not field.nullable and child.null_count:
             raise Declined(where, f"nulls in {field.name!r}, which is declared not nullable")
         _check_children(child, where)
+
+
+def _has_text(data_type: Any) -> bool:
+    """Tell whether values have text in them; that of a dictionary is checked where the dictionary is packed."""
+    if pyarrow.types.is_string(data_type) or pyarrow.types.is_large_string(data_type):
+        return True
+    return any(_has_text(data_type.field(i).type) for i in range(data_type.num_fields))
+
+
+def _check_text(array: Any, where: str) -> None:
+    """Raise Declined for text that is not UTF-8: tables made from buffers may have it, and readers refuse it."""
+    if _is_ascii(array):
+        return
+    try:
+        array.validate(full=True)
+    except pyarrow.ArrowInvalid as error:
+        raise Declined(where, str(error)) from error
+
+
+def _is_ascii(array: Any) -> bool:
+    """Tell whether the bytes of a plain array of text are ASCII: looking at all of them at once is ten times faster."""
+    if array.type.num_fields or not len(array):
+        return False
+    _, offsets, data = array.buffers()
+    width = "i4" if pyarrow.types.is_string(array.type) else "i8"
+    ends = numpy.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1]
+    used = numpy.frombuffer(data or b"", "u1")[ends[0] : ends[-1]]
+    return not used.size or bool(used.max() < 0x80)
 
 
 def _cast_exactly(column: Any, data_type: Any, where: str) -> Any:

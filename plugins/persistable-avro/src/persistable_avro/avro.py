@@ -28,6 +28,7 @@ import xxhash
 
 from persistable import FileIO
 from persistable.exceptions import FidelityError
+from persistable.io import streamed
 from persistable_avro.container import CHECK_KEY, CHECK_WIDTH, MAX_BLOCK_BYTES, Container, encode_long, require_codec
 from persistable_avro.fidelity import Fidelity
 from persistable_avro.inference import NotInferableError, infer_schema
@@ -194,8 +195,6 @@ class AvroFileIO(FileIO[Any]):
         except (FidelityError, OSError, MemoryError, ImportError):
             raise
         except Exception as error:
-            if source.failed:
-                raise
             raise source.explain(error) from error
         digesting.seal(source.count)
         return source.count
@@ -219,7 +218,6 @@ class _Source:
         self.payload, self.schema, self.checking = payload, schema, checking
         self.fidelity = Fidelity(schema) if checking else None
         self.count = 0
-        self.failed = False  # whether the payload's own iteration raised
         self._chunk: Sequence[Any] = ()
 
     def records(self) -> Iterable[Any]:
@@ -229,20 +227,22 @@ class _Source:
         return chain.from_iterable(self._chunks())
 
     def _chunks(self) -> Iterator[Sequence[Any]]:
-        records = iter(self.payload)
-        while True:
-            try:
-                chunk = [*islice(records, _CHUNK)]
-            except BaseException:
-                self.failed = True
-                raise
-            if not chunk:
-                return
+        for chunk in self._cut():
             found = None if self.fidelity is None else self.fidelity.fault(chunk, self.count)
             if found is not None:
                 raise FidelityError(format=AvroFileIO.name, where=found[0], reason=found[1])
             self._chunk = chunk
             self.count += len(chunk)
+            yield chunk
+
+    def _cut(self) -> Iterator[Sequence[Any]]:
+        payload = self.payload
+        if isinstance(payload, list):
+            for start in range(0, len(payload), _CHUNK):
+                yield payload[start : start + _CHUNK]
+            return
+        records = streamed(payload)
+        while chunk := [*islice(records, _CHUNK)]:
             yield chunk
 
     def explain(self, error: Exception) -> FidelityError:

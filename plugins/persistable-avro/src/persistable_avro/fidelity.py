@@ -170,11 +170,11 @@ class _Anything(Check):
 class _Nullable(Check):
     def __init__(self, present: Check) -> None:
         self.present = present
-        self._types = {type(None), present.accepted} if isinstance(present, Scalar) and present.plain else None
+        self.types = {type(None), present.accepted} if isinstance(present, Scalar) and present.plain else None
 
     def holds(self, values: Sequence[Any]) -> bool:
-        if self._types is not None:
-            return set(map(type, values)) <= self._types
+        if self.types is not None:
+            return self.types.issuperset(map(type, values))
         return self.present.holds([value for value in values if value is not None])
 
     def fault(self, value: Any, path: str) -> Fault | None:
@@ -221,14 +221,24 @@ class _Map(Check):
 class _Record(Check):
     """A dict with exactly the schema's fields, in any order: they come back in the schema's."""
 
+    _plain: list[tuple[itemgetter[str], type]]
+    _nullable: list[tuple[itemgetter[str], set[type]]]
+    _others: list[tuple[itemgetter[str], Check]]
+
     def __init__(self) -> None:
         self.fields: dict[str, Check] = {}
 
     def seal(self) -> None:
-        """Sort the fields into those that their type decides and the others."""
-        plain = {n: c for n, c in self.fields.items() if isinstance(c, Scalar) and c.plain}
-        self._plain = [(itemgetter(name), check.accepted) for name, check in plain.items()]
-        self._others = [(itemgetter(name), check) for name, check in self.fields.items() if name not in plain]
+        """Sort the fields into those of one type, those of one or None, and those that need more than their type."""
+        self._plain, self._nullable, self._others = [], [], []
+        for name, check in self.fields.items():
+            get = itemgetter(name)
+            if isinstance(check, Scalar) and check.plain:
+                self._plain.append((get, check.accepted))
+            elif isinstance(check, _Nullable) and check.types is not None:
+                self._nullable.append((get, check.types))
+            else:
+                self._others.append((get, check))
 
     def holds(self, values: Sequence[Any]) -> bool:
         count = len(values)
@@ -239,6 +249,9 @@ class _Record(Check):
         try:
             for get, accepted in self._plain:
                 if countOf(map(type, map(get, values)), accepted) != count:
+                    return False
+            for get, types in self._nullable:
+                if not types.issuperset(map(type, map(get, values))):
                     return False
             return all(check.holds([*map(get, values)]) for get, check in self._others)
         except KeyError:
