@@ -73,6 +73,8 @@ def fetched(
         OSError: the storage's own, or the local disk's.
     """
     name = entry_name(record.files)
+    if not cache.shared:  # whoever has used an entry removes it, so nobody else may be using it
+        name = f"{os.urandom(8).hex()}-{name}"
     is_new = anew or not cache.find(name)
     if is_new:
         _copy(cache, source, record, name)

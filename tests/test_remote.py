@@ -315,3 +315,24 @@ def test_capabilities_without_replacement(place: DictStorage, tmp_path: Path) ->
     p.load_generate()
     p.generate()
     ListP(store(place, tmp_path / "b"), Params()).load()
+
+
+def test_threads_load_without_a_cache(place: DictStorage) -> None:
+    """Each load has a copy of its own, so that none is taken away from another."""
+    ListP(store(place), Params()).load_generate()
+    shared, failed = store(place), list[BaseException]()
+
+    def work() -> None:
+        try:
+            for _ in range(20):
+                ListP(shared, Params()).load()
+        except BaseException as error:  # noqa: BLE001 - reported below
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert os.listdir(shared.cache.local.local_path("payloads")) == []
