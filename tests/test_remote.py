@@ -24,6 +24,7 @@ from persistable.exceptions import (
     UntrustedArtifactError,
 )
 from persistable.io import FileIO
+from persistable.remote import RemoteFolder, fetched
 
 
 @dataclass
@@ -319,7 +320,13 @@ def test_capabilities_without_replacement(place: DictStorage, tmp_path: Path) ->
 
 def test_threads_load_without_a_cache(place: DictStorage) -> None:
     """Each load has a copy of its own, so that none is taken away from another."""
-    ListP(store(place), Params()).load_generate()
+    p = ListP(store(place), Params())
+    p.load_generate()
+    source = RemoteFolder(place, p.record.identity["name"])
+    with fetched(p.store.cache, source, p.record) as one, fetched(p.store.cache, source, p.record) as other:
+        assert one.files != other.files
+        for held in (one, other):
+            p.store.cache.remove(held.files[0].path)
     shared, failed = store(place), list[BaseException]()
 
     def work() -> None:
