@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from persistable.canonical import canonical, quote
 
@@ -52,37 +52,6 @@ class Identity(_Fields):
 
     def __repr__(self) -> str:
         return f"<Identity {self.name} {self.key}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        nodes = [*_upstream_first(self), self]
-        number = {node.key: index for index, node in enumerate(nodes)}
-        rows = [
-            (node.name, node.version, node.params, tuple((role, number[up.key]) for role, up in node.dependencies))
-            for node in nodes
-        ]
-        return _rebuilt, (rows,)
-
-
-def _upstream_first(identity: Identity) -> list[Identity]:
-    """Return what is upstream, each node once and after its own upstream nodes; iterative, so of any depth."""
-    order: dict[str, Identity] = {}
-    waiting = [(upstream, False) for _, upstream in identity.dependencies]
-    while waiting:
-        node, done = waiting.pop()
-        if done:
-            order[node.key] = node
-        elif node.key not in order:
-            waiting.append((node, True))
-            waiting += [(upstream, False) for _, upstream in node.dependencies if upstream.key not in order]
-    return list(order.values())
-
-
-def _rebuilt(rows: list[tuple[str, str, tuple[str, ...], tuple[tuple[str, int], ...]]]) -> Identity:
-    """Unpickle an identity from rows, flat, because pickle recurses: a deep lineage would exceed its limit."""
-    nodes: list[Identity] = []
-    for name, version, params, upstream in rows:
-        nodes.append(identify(name, version, params, tuple((role, nodes[index]) for role, index in upstream)))
-    return nodes[-1]
 
 
 def identify(

@@ -32,6 +32,7 @@ from specimens import (
 )
 
 from persistable import ArtifactStore, FileIO, Persistable
+from persistable.address import Address
 from persistable.exceptions import (
     CorruptArtifactError,
     CorruptArtifactWarning,
@@ -201,16 +202,17 @@ def test_damaged_lineage(damage: Any, tmp_path) -> None:
     """A damaged lineage does not spoil the hit: reading it and verifying the store tell, and a commit mends it."""
     made = stored(fast(tmp_path), OLD, upstream=True)
     path = record_path(made).with_name(f"{made.key}.lineage.json")
-    lineage = made.store.lineage(made._address)
+    address = Address(made.payload_name, made.payload_name, made.key)
+    lineage = made.store.lineage(address)
     assert list(lineage) == [dependency.key for dependency in made.tracked_persistable_dependencies]
     damage(path)
     assert loaded(tmp_path, upstream=True) == OLD
     with pytest.raises(CorruptArtifactError) as caught:
-        made.store.lineage(made._address)
+        made.store.lineage(address)
     assert caught.value.path == str(path)
     assert [finding.problem is None for finding in made.store.check()] == [False]
     made.persist()
-    assert made.store.lineage(made._address) == lineage
+    assert made.store.lineage(address) == lineage
     assert [finding.problem for finding in made.store.check()] == [None]
 
 
