@@ -33,7 +33,7 @@ from persistable.provenance import Origin, environment, payload_versions, timest
 from persistable.reading import Damaged, Loaded, Missing
 from persistable.record import Record
 from persistable.roles import by_role
-from persistable.store import ArtifactStore
+from persistable.store import ArtifactStore, store_at
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -220,7 +220,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     @data_dir.setter
     def data_dir(self, data_dir: str | os.PathLike[str] | ArtifactStore) -> None:
-        self.__store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
+        self.__store = data_dir if isinstance(data_dir, ArtifactStore) else store_at(data_dir)
         self.__data_dir = data_dir
         self.__record = None
 
@@ -530,7 +530,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __unread(self, payload: Any) -> Any:
         """Return a payload that was validated, loaded once more if that has read what can be read only once."""
-        if not isinstance(payload, Iterator) or type(self)._validate_payload is Persistable._validate_payload:
+        if type(self)._validate_payload is Persistable._validate_payload or not isinstance(payload, Iterator):
             return payload
         return self.__found(self.__look()).payload
 
@@ -562,7 +562,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
                     raise
         self.__payload = payload
         self.logger.info("generated %s in %.3g s", self.payload_name, self.__seconds)
-        self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
+        if persisting:
+            self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
         self.__store.registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
 
     def __provenance(self, payload: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ TrustSetting: TypeAlias = "str | int | Iterable[str | int] | Trust"
 Evidence: TypeAlias = Sequence[tuple[str, os.stat_result]]  # path and status of everything on the way, outermost first
 
 _ROOT = 0
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH  # by others than the owner
 
 
 class Trust:
@@ -70,7 +71,10 @@ class Trust:
         me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
         for path, status in evidence:
             owner, mode = status.st_uid, status.st_mode
-            if owner not in (me, _ROOT) and owner not in self._users:
+            is_trusted = owner in (me, _ROOT) or owner in self._users
+            if is_trusted and not mode & _WRITABLE:
+                continue
+            if not is_trusted:
                 return path, f"belongs to {_user_name(owner)}"
             if mode & stat.S_IWOTH:
                 return path, f"is writable by everybody (mode {stat.S_IMODE(mode):04o})"
