@@ -446,7 +446,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 InvalidPayloadWarning); of the format or the payload's own code.
         """
         self.__check_unchanged()
-        self.__serve(self.__found(self.__look()), warn=warn_if_validation_fails)
+        outcome = self.__look()
+        self.__serve(outcome if isinstance(outcome, Loaded) else self.__found(outcome), warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
@@ -630,14 +631,12 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __check_unchanged(self, *, generated: bool = False) -> None:
         """Raise ParamsChangedError if the key no longer says what would be computed, or (``generated``) what was."""
-        path = self.__difference(generated)
+        path = self.__difference(generated) if self.__dependencies else self.__own_difference(generated)
         if path is not None:
             raise ParamsChangedError(name=self.payload_name, key=self.key, path=path)
 
     def __difference(self, generated: bool) -> str | None:
         """Say what changed since the key was taken, here or upstream; None if nothing did."""
-        if not self.__dependencies:
-            return self.__own_difference(generated)
         seen: set[int] = set()
         waiting: list[tuple[str, Persistable[Any, Any]]] = [("", self)]
         while waiting:

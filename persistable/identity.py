@@ -63,11 +63,9 @@ def identify(
         ValueError: a name, version or role has lone surrogates, which no two programs write alike.
         TypeError: one of them is not a str.
     """
-    upstream = ",".join([f'[{_quoted(role)},"{node.key}"]' for role, node in dependencies])
-    text = (
-        f'{{"dependencies":[{upstream}],"name":{_quoted(name)},"params":{{{",".join(params)}}},'
-        f'"schema":{SCHEMA},"version":{_quoted(version)}}}'
-    )
+    upstream = ",".join([f'[{_quoted(role)},"{node.key}"]' for role, node in dependencies]) if dependencies else ""
+    middle, end = _around_params(name, version)
+    text = f'{{"dependencies":[{upstream}{middle}{",".join(params)}{end}'
     return tuple.__new__(Identity, (name, version, params, dependencies, text, key_of(text)))
 
 
@@ -106,6 +104,12 @@ def indented(identity: Identity) -> str:
 
 def _block(lines: str) -> str:
     return f"\n      {lines}\n    " if lines else ""
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _around_params(name: str, version: str) -> tuple[str, str]:
+    """Return the text of an identity between its dependencies and its params, and after these."""
+    return f'],"name":{_quoted(name)},"params":{{', f'}},"schema":{SCHEMA},"version":{_quoted(version)}}}'
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

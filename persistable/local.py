@@ -291,14 +291,14 @@ class LocalStorage(Storage):
         on_wait: Callable[[str | None], None] | None,
     ) -> lock.Lock:
         """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
-        self.prepare(folder)
         path = self.local_path(folder)
         try:
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
-        except FileNotFoundError:  # the folder was cleared between the two
+        except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
+            self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
             from persistable.logging import LOGGER
 

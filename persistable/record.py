@@ -296,7 +296,9 @@ def render(
 
     ``sign`` returns the signature of all bytes before it.
     """
-    files = ",\n      ".join(_dump(file._asdict()) for file in payload.files)
+    files = ",\n      ".join(
+        f'{{"path": {_dump(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+    )
     entry = payload._asdict()
     del entry["files"]
     text = (
@@ -313,4 +315,13 @@ def render(
 
 
 def _lines(entry: Mapping[str, Any]) -> str:
-    return ",\n    ".join([f'"{name}": {_dump(value)}' for name, value in entry.items()])
+    return ",\n    ".join([f'"{name}": {_text(value)}' for name, value in entry.items()])
+
+
+def _text(value: Any) -> str:
+    """Return a value as JSON; the encoder sets itself up anew for whatever is no str."""
+    if value is None:
+        return "null"
+    if not value and type(value) is dict:
+        return "{}"
+    return repr(value) if type(value) is int else _dump(value)

@@ -443,6 +443,8 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
+        if self.local is not None:  # elsewhere the lease has to be written
+            self.local.prepare(address.folder)
         with self._locked(address, lock.GENERATE, logger):
             yield
 
@@ -452,11 +454,24 @@ class ArtifactStore:
 
     def _locked(self, address: Address, purpose: int, logger: Logger | None = None) -> lock.Lock:
         def tell(owner: str | None) -> None:
+            import threading
+
+            from persistable.generation import Generation, thread_generating
             from persistable.logging import payload_logger
 
-            (logger or payload_logger(address.folder)).warning(
+            told = logger or payload_logger(address.folder)
+            told.warning(
                 "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
             )
+            thread = thread_generating(Generation(address.key, self.location))
+            if thread is not None and purpose == lock.GENERATE:
+                told.warning(
+                    "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
+                    "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
+                    "and are to be other ones than itself",
+                    thread,
+                    threading.current_thread().name,
+                )
 
         timeout = self.lock_timeout
         if timeout is not None and purpose == lock.COMMIT:

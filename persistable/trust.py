@@ -71,10 +71,9 @@ class Trust:
         me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
         for path, status in evidence:
             owner, mode = status.st_uid, status.st_mode
-            is_trusted = owner in (me, _ROOT) or owner in self._users
-            if is_trusted and not mode & _WRITABLE:
+            if owner == me and not mode & _WRITABLE:
                 continue
-            if not is_trusted:
+            if owner not in (me, _ROOT) and owner not in self._users:
                 return path, f"belongs to {_user_name(owner)}"
             if mode & stat.S_IWOTH:
                 return path, f"is writable by everybody (mode {stat.S_IMODE(mode):04o})"

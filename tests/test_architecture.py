@@ -69,12 +69,12 @@ ARROWS = {
     "quarantine": "address digest local naming reading",
     "upkeep": "address lease local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",
+    "generation": "",
     "store": (
-        "address cache commit digest exceptions io journal lease local lock logging provenance publication quarantine "
-        "reading record redaction registry remote signing storage trust upkeep verification"
+        "address cache commit digest exceptions generation io journal lease local lock logging provenance publication "
+        "quarantine reading record redaction registry remote signing storage trust upkeep verification"
     ),
     # the life cycle
-    "generation": "",
     "base": (
         "address commit exceptions generation identity io logging naming params payload_type provenance reading record "
         "roles store"

@@ -31,6 +31,7 @@ from persistable import (
     hookimpl,
     param,
 )
+from persistable.address import Address
 from persistable.exceptions import (
     CorruptArtifactError,
     CorruptArtifactWarning,
@@ -38,6 +39,7 @@ from persistable.exceptions import (
     ForeignArtifactError,
     InvalidPayloadError,
     InvalidPayloadWarning,
+    LockTimeoutError,
     MissingArtifactError,
     NoPayloadError,
     ParamsChangedError,
@@ -1617,3 +1619,45 @@ def test_a_subclass_that_wants_its_own_store_is_told(tmp_path: Path) -> None:
     assert made.persist_filepath.parts[len(tmp_path.parts)] == "two"
     with pytest.raises(TypeError, match=r"OneX\.store is where the artifacts are, and no place for a dict: give"):
         made.store = {}  # type: ignore[assignment]
+
+
+class AsksItself(Persistable[str, Params]):
+    """Asks for itself in a thread that it starts, and waits for the answer."""
+
+    def _generate_payload(self, **_: Any) -> str:
+        answers: list[str] = []
+
+        def ask() -> None:
+            try:
+                answers.append(AsksItself(self.data_dir, self.params).payload)
+            except LockTimeoutError as error:
+                answers.append(type(error).__name__)
+
+        thread = threading.Thread(target=ask, name="asking")
+        thread.start()
+        thread.join()
+        return answers[0]
+
+
+def test_a_generation_that_waits_for_its_own_thread_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a generation in this process is told so, with the names of both threads."""
+    monkeypatch.setattr("persistable.lock.PATIENCE", 0.05)
+    made = AsksItself(ArtifactStore(tmp_path, lock_timeout=0.5), Params())
+    assert made.payload == "LockTimeoutError"
+    (told,) = [record.getMessage() for record in caplog.records if "this very process" in record.getMessage()]
+    assert repr(threading.current_thread().name) in told
+    assert "'asking'" in told
+    caplog.clear()
+    elsewhere = ArtifactStore(tmp_path, lock_timeout=0.2)
+    with (
+        ArtifactStore(tmp_path).generating(Address("asks_itself", "asks_itself", "0" * 32)),
+        pytest.raises(  # noqa: SIM117
+            LockTimeoutError
+        ),
+    ):
+        with elsewhere.generating(Address("asks_itself", "asks_itself", "0" * 32)):
+            pass
+    assert "waiting for" in caplog.text
+    assert "this very process" not in caplog.text
