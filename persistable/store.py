@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from persistable import commit, journal, lock, publication, reading
+from persistable import lock, reading
 from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
@@ -28,7 +28,7 @@ from persistable.trust import Trust, TrustSetting
 if TYPE_CHECKING:
     from logging import Logger
 
-    from persistable import upkeep, verification
+    from persistable import commit, publication, upkeep, verification
     from persistable.cache import PayloadCache
     from persistable.registry import Choice, Registry
     from persistable.remote import RemoteFolder
@@ -390,6 +390,8 @@ class ArtifactStore:
         self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
     ) -> commit.Committed:
         """Commit an artifact; see ``commit``."""
+        from persistable import commit  # on first use, as everything that a hit does without
+
         return commit.persist(self, address, payload, draft, choices)
 
     def prepare(self, address: Address, origin: Origin) -> None:
@@ -400,6 +402,8 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
+        from persistable import publication
+
         self.storage.prepare(address.folder)
         publication.standing(self.storage, address, origin)
 
@@ -507,6 +511,8 @@ class ArtifactStore:
         storage = self.local
         if storage is None:
             return
+        from persistable import journal
+
         folder = storage.local_path(address.folder)
         journal.note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
 
@@ -599,7 +605,7 @@ def _bytes(name: str, value: object) -> int:
 
 _trust = functools.lru_cache(maxsize=16)(Trust)
 
-_SETTINGS = "TRUST VERIFY DURABILITY LOCK_TIMEOUT KEEP_REJECTED SIGNING_KEY CACHE CACHE_BYTES".split()
+_SETTINGS = ["TRUST", "VERIFY", "DURABILITY", "LOCK_TIMEOUT", "KEEP_REJECTED", "SIGNING_KEY", "CACHE", "CACHE_BYTES"]
 _VARIABLES = {name: f"PERSISTABLE_{name}" for name in _SETTINGS}
 _ENCODED = [os.environ.encodekey(name) for name in _VARIABLES.values()]
 

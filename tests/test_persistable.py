@@ -1653,11 +1653,9 @@ def test_a_generation_that_waits_for_its_own_thread_is_told(
     elsewhere = ArtifactStore(tmp_path, lock_timeout=0.2)
     with (
         ArtifactStore(tmp_path).generating(Address("asks_itself", "asks_itself", "0" * 32)),
-        pytest.raises(  # noqa: SIM117
-            LockTimeoutError
-        ),
+        pytest.raises(LockTimeoutError),
+        elsewhere.generating(Address("asks_itself", "asks_itself", "0" * 32)),
     ):
-        with elsewhere.generating(Address("asks_itself", "asks_itself", "0" * 32)):
-            pass
+        pass
     assert "waiting for" in caplog.text
     assert "this very process" not in caplog.text
