@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import os
 import re
 import time
 import warnings
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextvars import ContextVar
-from types import GeneratorType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast, get_origin
 
 from persistable.address import Address
-from persistable.commit import Draft
 from persistable.exceptions import (
     CorruptArtifactWarning,
     ExplainedNotImplementedError,
@@ -32,10 +28,12 @@ from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
 from persistable.naming import slug
 from persistable.params import PersistableParams, Snapshot, snapshot, untracked
+from persistable.payload_type import concrete, declared
 from persistable.provenance import Origin, environment, payload_versions, timestamp
 from persistable.reading import Damaged, Loaded, Missing
 from persistable.record import Record
-from persistable.store import ArtifactStore
+from persistable.roles import by_role
+from persistable.store import ArtifactStore, store_at
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -58,8 +56,10 @@ _NO_PAYLOAD: Final = _NoPayload()
 _INFO: Final = 20  # logging.INFO; logging is imported on first use
 
 _STRIDE = 32  # levels of upstream that a pickle recurses at a time
-
-_generating: ContextVar[frozenset[tuple[str, str]]] = ContextVar("persistable_generating", default=frozenset())
+_LEFT_BEHIND = tuple(  # when a Persistable is pickled or copied
+    f"_Persistable__{name}"
+    for name in ("payload", "record", "used", "logger", "identity", "snapshot", "left", "address")
+)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -110,30 +110,29 @@ class Persistable(Generic[PayloadT, ParamsT]):
     version: ClassVar[str] = "0"
     formerly: ClassVar[tuple[str, ...]] = ()
     payload_name: str
-    _record: Record | None
 
-    _declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
+    # What is ours alone has two underscores: Python then puts the class before the name, so that subclasses, those of
+    # 1.x among them, may give their attributes and methods any other name.
 
-    _declared_payload: ClassVar[Any] = PayloadT  # type: ignore[misc]  # as written between brackets
-    _payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
+    __declared_io: ClassVar[FileIO[Any] | type[FileIO[Any]] | str | None] = None
+
+    __declared_payload: ClassVar[Any] = PayloadT  # type: ignore[misc]  # as written between brackets
+    __payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
-            origin, arguments = get_origin(base), get_args(base)
+            origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, Persistable):
-                parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
-                declared = origin._declared_payload
-                if declared in parameters and len(arguments) == len(parameters):
-                    declared = arguments[parameters.index(declared)]
-                cls._declared_payload, cls._payload_type = declared, _concrete(declared)
+                cls.__declared_payload = declared(base, origin.__declared_payload)
+                cls.__payload_type = concrete(cls.__declared_payload)
 
     @classmethod
-    def _adopt_payload_io(cls) -> None:
+    def __adopt_payload_io(cls) -> None:
         """Take a class attribute ``payload_io`` for the default, and put the property back in its place."""
-        declared = cls.payload_io
-        if not isinstance(declared, property):
-            cls._declared_io = declared
+        given = cls.payload_io
+        if not isinstance(given, property):
+            cls.__declared_io = given
             cls.payload_io = vars(Persistable)["payload_io"]
 
     def __init__(
@@ -150,94 +149,118 @@ class Persistable(Generic[PayloadT, ParamsT]):
         verbose: bool = False,
         logger: Logger | None = None,
     ) -> None:
+        cls = type(self)
         self.data_dir = data_dir
         if payload_name is None:
-            payload_name = getattr(type(self), "payload_name", None)
-        self.payload_name = _snake_case(type(self).__name__) if payload_name is None else payload_name
-        self._folder = slug(self.payload_name)
-        if type(self).payload_io is not Persistable.payload_io:  # set on the class, or on a mixin
-            self._adopt_payload_io()
-        self._injected = _file_io(self._declared_io if payload_io is None else payload_io)
-        self._used: FileIO[Any] | None = None
-        self.payload_file_suffix = payload_file_suffix
+            payload_name = getattr(cls, "payload_name", None)
+        self.payload_name = _snake_case(cls.__name__) if payload_name is None else payload_name
+        self.__folder = slug(self.payload_name)
+        if cls.payload_io is not Persistable.payload_io:  # set on the class, or on a mixin
+            self.__adopt_payload_io()
+        self.__injected = _file_io(self.__declared_io if payload_io is None else payload_io)
+        self.__used: FileIO[Any] | None = None
+        self.__file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
         self.verbose = verbose
-        self._logger = logger
-        self._dependencies = (
-            () if tracked_persistable_dependencies is None else _by_role(tracked_persistable_dependencies)
+        self.__logger = logger
+        self.__dependencies = (
+            ()
+            if tracked_persistable_dependencies is None
+            else by_role(tracked_persistable_dependencies, cast("type[Persistable[Any, Any]]", Persistable))
         )
-        self._take_identity(params)
+        self.__take_identity(params)
 
-    def _take_identity(self, params: ParamsT) -> None:
-        taken = snapshot(params, extend=self._param_encoder)
-        for role, _ in self._dependencies:
+    def __take_identity(self, params: ParamsT) -> None:
+        version = self.version
+        if type(version) is not str:
+            raise TypeError(f"{type(self).__qualname__}.version = {version!r}: give a str")
+        if isinstance(self.formerly, str):
+            raise TypeError(f"{type(self).__qualname__}.formerly = {self.formerly!r}: give a tuple, with a comma")
+        taken = snapshot(params, extend=self.__param_encoder)
+        upstream, depth = self.__upstream(params) if self.__dependencies else ((), 0)
+        identity = identify(self.payload_name, version, taken.parts, upstream)
+        self.__identity: Identity = identity
+        self.__params = params
+        self.__snapshot: Snapshot = taken
+        self.__left: Snapshot | None = None  # how a generation left its own params, if it changed them
+        self.__address = Address(self.payload_name, self.__folder, identity.key)
+        self.__payload: PayloadT | _NoPayload = _NO_PAYLOAD
+        self.__record: Record | None = None
+        self.__seconds: float | None = None
+        self.__depth: int = depth + 1
+
+    def __upstream(self, params: ParamsT) -> tuple[tuple[tuple[str, Identity], ...], int]:
+        """Return the dependencies' identities by role, and how many levels of them there are."""
+        for role, _ in self.__dependencies:
             if role in getattr(params, "__dataclass_fields__", ()) or role in getattr(params, "__dict__", ()):
                 raise ValueError(
                     f"the dependency role {role!r} of {self.payload_name!r} is also the name of a param: give the "
                     "dependencies as a mapping with other roles"
                 )
-        if type(self.version) is not str:
-            raise TypeError(f"{type(self).__qualname__}.version = {self.version!r}: give a str")
-        if isinstance(self.formerly, str):
-            raise TypeError(f"{type(self).__qualname__}.formerly = {self.formerly!r}: give a tuple, with a comma")
-        upstream = tuple([(role, dependency._identity) for role, dependency in self._dependencies])
-        self._identity: Identity = identify(self.payload_name, self.version, taken.parts, upstream)
-        self._params = params
-        self._snapshot: Snapshot = taken
-        self._left: Snapshot | None = None  # how a generation left its own params, if it changed them
-        self._address = Address(self.payload_name, self._folder, self._identity.key)
-        self._payload: PayloadT | _NoPayload = _NO_PAYLOAD
-        self._record = None
-        self._seconds: float | None = None
-        self._depth: int = 1 + max([dependency._depth for _, dependency in self._dependencies], default=0)
+        upstream = tuple([(role, dependency.__identity) for role, dependency in self.__dependencies])
+        return upstream, max([dependency.__depth for _, dependency in self.__dependencies])
 
-    def _param_encoder(self, cls: type) -> Any:
-        return self.store.registry.param_encoder(cls)
+    def __param_encoder(self, cls: type) -> Any:
+        return self.__store.registry.param_encoder(cls)
 
     # -- what it is
 
     @property
     def params(self) -> ParamsT:
         """The params. Assigning others starts anew: another key, no payload in memory."""
-        return self._params
+        return self.__params
 
     @params.setter
     def params(self, params: ParamsT) -> None:
-        self._take_identity(params)
+        self.__take_identity(params)
 
     @property
     def data_dir(self) -> str | os.PathLike[str] | ArtifactStore:
         """Where artifacts are, as it was given; ``store`` has it with all settings. Assigning moves on to another."""
-        return self._data_dir
+        return self.__data_dir
 
     @data_dir.setter
     def data_dir(self, data_dir: str | os.PathLike[str] | ArtifactStore) -> None:
-        self.store = data_dir if isinstance(data_dir, ArtifactStore) else ArtifactStore(data_dir)
-        self._data_dir = data_dir
-        self._record = None
+        self.__store = data_dir if isinstance(data_dir, ArtifactStore) else store_at(data_dir)
+        self.__data_dir = data_dir
+        self.__record = None
+
+    @property
+    def store(self) -> ArtifactStore:
+        """The store behind ``data_dir``. Assigning an ArtifactStore moves on to it."""
+        return self.__store
+
+    @store.setter
+    def store(self, store: ArtifactStore) -> None:
+        if not isinstance(store, ArtifactStore):
+            raise TypeError(
+                f"{type(self).__qualname__}.store is where the artifacts are, and no place for a "
+                f"{type(store).__qualname__}: give that attribute another name"
+            )
+        self.data_dir = store
 
     @property
     def payload_file_suffix(self) -> str | None:
         """The suffix in place of the format's own, if there is one."""
-        return self._file_suffix
+        return self.__file_suffix
 
     @payload_file_suffix.setter
     def payload_file_suffix(self, suffix: str | None) -> None:
-        self._file_suffix = None if suffix is None else _suffix(suffix)
+        self.__file_suffix = None if suffix is None else _suffix(suffix)
 
     @property
     def key(self) -> str:
         """The key: 32 hex characters."""
-        return self._identity.key
+        return self.__identity.key
 
     @property
     def persist_hash(self) -> str:
         """The key, by its 1.x name."""
-        return self._identity.key
+        return self.__identity.key
 
     @property
     def tracked_persistable_dependencies(self) -> tuple[Persistable[Any, Any], ...]:
         """The dependencies, in the order that counts for the key."""
-        return tuple(dependency for _, dependency in self._dependencies)
+        return tuple(dependency for _, dependency in self.__dependencies)
 
     @property
     def params_tree(self) -> dict[str, Any]:
@@ -249,13 +272,13 @@ class Persistable(Generic[PayloadT, ParamsT]):
         waiting: list[Persistable[Any, Any]] = [self]
         while waiting:
             node = waiting[-1]
-            missing = [dependency for _, dependency in node._dependencies if id(dependency) not in trees]
+            missing = [dependency for _, dependency in node.__dependencies if id(dependency) not in trees]
             if missing:
                 waiting += missing
                 continue
             waiting.pop()
-            trees[id(node)] = node._params.to_dict() | {
-                role: trees[id(dependency)] for role, dependency in node._dependencies
+            trees[id(node)] = node.__params.to_dict() | {
+                role: trees[id(dependency)] for role, dependency in node.__dependencies
             }
         return trees[id(self)]
 
@@ -267,36 +290,36 @@ class Persistable(Generic[PayloadT, ParamsT]):
             MissingArtifactError: nothing is stored.
             CorruptArtifactError: the record is damaged.
         """
-        if self._record is not None:
-            return self._record
-        found = self.store.find(self._address)
+        if self.__record is not None:
+            return self.__record
+        found = self.__store.find(self.__address)
         if found is None:
-            raise self._missing()
+            self.__raise_missing()
         return found
 
     @property
     def persist_filepath(self) -> Path:
-        """The local path of the committed payload, a folder for formats of several files; in the cache if it is remote.
+        """The local path of the committed payload, or of its folder; in the cache if it is remote.
 
         Raises:
             MissingArtifactError: nothing is stored.
             CorruptArtifactError: the record is damaged.
         """
-        found = self.store.find(self._address)
+        found = self.__store.find(self.__address)
         if found is None:
-            raise self._missing()
+            self.__raise_missing()
         from pathlib import Path
 
-        return Path(self.store.local_path(self._address, found))
+        return Path(self.__store.local_path(self.__address, found))
 
     @property
     def logger(self) -> Logger:
         """Where this payload reports: the logger that was given, else a child of ``persistable``."""
-        if self._logger is None:
+        if self.__logger is None:
             from persistable.logging import payload_logger
 
-            self._logger = payload_logger(self._folder, verbose=self.verbose)
-        return self._logger
+            self.__logger = payload_logger(self.__folder, verbose=self.verbose)
+        return self.__logger
 
     if TYPE_CHECKING:
         # declared loosely, because subclasses may set a class or a name here
@@ -306,20 +329,20 @@ class Persistable(Generic[PayloadT, ParamsT]):
         @property
         def payload_io(self) -> FileIO[Any] | str | None:
             """The injected FileIO, else the one that was last used, else None. Assigning injects another one."""
-            return self._used if self._injected is None or isinstance(self._injected, str) else self._injected
+            return self.__used if self.__injected is None or isinstance(self.__injected, str) else self.__injected
 
         @payload_io.setter
         def payload_io(self, payload_io: FileIO[Any] | type[FileIO[Any]] | str | None) -> None:
-            self._injected, self._used = _file_io(payload_io), None
+            self.__injected, self.__used = _file_io(payload_io), None
 
     # -- the life cycle
 
     @property
     def payload(self) -> PayloadT:
         """The payload: from memory, else loaded, else generated; see ``load_generate``."""
-        if self._payload is _NO_PAYLOAD:
+        if self.__payload is _NO_PAYLOAD:
             self.load_generate()
-        return cast("PayloadT", self._payload)
+        return cast("PayloadT", self.__payload)
 
     def load_generate(
         self, *, persist: bool = True, warn_if_validation_fails: bool = False, **untracked_payload_params: Any
@@ -336,39 +359,39 @@ class Persistable(Generic[PayloadT, ParamsT]):
             LockTimeoutError: somebody else has been generating it for longer than ``lock_timeout``.
             ForeignArtifactError, RecordSchemaError, UntrustedArtifactError, FormatError, OSError: see ``load``.
         """
-        self._check_unchanged()
-        outcome = self._look()
+        self.__check_unchanged()
+        outcome = self.__look()
         if not persist and not isinstance(outcome, Loaded):
             self.generate(persist=False, **untracked_payload_params)
             return
-        loaded = outcome if isinstance(outcome, Loaded) else self._generate_once(untracked_payload_params)
+        loaded = outcome if isinstance(outcome, Loaded) else self.__generate_once(untracked_payload_params)
         if loaded is None:
             self._post_generate(**untracked_payload_params)
             return
-        self._serve(loaded, warn=warn_if_validation_fails)
+        self.__serve(loaded, warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
-    def _generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
+    def __generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
         """Generate and persist under the lock of the key, unless somebody else has done so meanwhile."""
-        self._check_recursion()
-        with self.store.generating(self._address, self.logger):
-            outcome = self._look()
-            while isinstance(outcome, Damaged) and not self.store.quarantine(self._address, outcome):
-                outcome = self._look()  # it was replaced meanwhile
+        self.__check_recursion()
+        with self.__store.generating(self.__address, self.logger):
+            outcome = self.__look()
+            while isinstance(outcome, Damaged) and not self.__store.quarantine(self.__address, outcome):
+                outcome = self.__look()  # it was replaced meanwhile
             if isinstance(outcome, Loaded):
                 return outcome
-            self.store.registry.notify("missed", self.payload_name, self.key)
+            self.__store.registry.notify("missed", self.payload_name, self.key)
             if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
-                self.store.registry.notify("quarantined", self.payload_name, self.key, **reason)
+                self.__store.registry.notify("quarantined", self.payload_name, self.key, **reason)
                 message = (
                     f"{outcome.path} {outcome.reason}: moved to quarantine, {self.payload_name!r} is generated again"
                 )
                 warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
                 self.logger.warning(message)
-            self.store.foresee(self._address, self._payload_type, self._injected)
-            self._compute(untracked, persisting=True)
-            self._commit()
+            self.__store.foresee(self.__address, self.__payload_type, self.__injected)
+            self.__compute(untracked, persisting=True)
+            self.__commit()
         return None
 
     def generate(self, persist: bool = True, **untracked_payload_params: Any) -> None:
@@ -380,14 +403,14 @@ class Persistable(Generic[PayloadT, ParamsT]):
             PermissionError, ForeignArtifactError, RecordSchemaError: it could not be persisted; raised before
                 generating.
         """
-        self._check_unchanged()
-        self._check_recursion()
+        self.__check_unchanged()
+        self.__check_recursion()
         if persist:
-            self.store.prepare(self._address, self._origin)
-            self.store.foresee(self._address, self._payload_type, self._injected)
-        self._compute(untracked_payload_params, persisting=persist)
+            self.__store.prepare(self.__address, self.__origin)
+            self.__store.foresee(self.__address, self.__payload_type, self.__injected)
+        self.__compute(untracked_payload_params, persisting=persist)
         if persist:
-            self._commit()
+            self.__commit()
         self._post_generate(**untracked_payload_params)
 
     def persist(self) -> None:
@@ -398,16 +421,16 @@ class Persistable(Generic[PayloadT, ParamsT]):
             FidelityError: its format would not give it back equal.
             OSError: as the file system raised it; a SaveError if the format failed.
         """
-        if self._payload is _NO_PAYLOAD:
+        if self.__payload is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
-        if isinstance(self._payload, Iterator) and not _is_unread(self._payload):
-            self._payload = _NO_PAYLOAD
+        if isinstance(self.__payload, Iterator) and not _is_unread(self.__payload):
+            self.__payload = _NO_PAYLOAD
             raise NoPayloadError(
                 f"{self.payload_name!r} can be read only once, and may have been, in part at least: "
                 "generate() and persist it in one go"
             )
-        self._check_unchanged(generated=True)
-        self._commit()
+        self.__check_unchanged(generated=True)
+        self.__commit()
 
     def load(self, warn_if_validation_fails: bool = False, **untracked_payload_params: Any) -> None:
         """Load the payload, verified against its record.
@@ -422,8 +445,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
             Exception: of ``_validate_payload``, with a note (``warn_if_validation_fails`` makes it an
                 InvalidPayloadWarning); of the format or the payload's own code.
         """
-        self._check_unchanged()
-        self._serve(self._found(self._look()), warn=warn_if_validation_fails)
+        self.__check_unchanged()
+        outcome = self.__look()
+        self.__serve(outcome if isinstance(outcome, Loaded) else self.__found(outcome), warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
@@ -433,18 +457,18 @@ class Persistable(Generic[PayloadT, ParamsT]):
             NoPayloadError: there is none.
             Exception: of ``_validate_payload``.
         """
-        checked = self._payload if payload is _NO_PAYLOAD else payload
+        checked = self.__payload if payload is _NO_PAYLOAD else payload
         if checked is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to validate: generate() or load() it first")
         self._validate_payload(cast("PayloadT", checked))
 
     def reset_payload(self) -> None:
         """Forget the payload that is in memory; what is stored stays."""
-        self._payload = _NO_PAYLOAD
+        self.__payload = _NO_PAYLOAD
 
     def report_progress(self, done: float, total: float | None = None) -> None:
         """Tell observers, from within ``_generate_payload``, how far it is; ``total`` where it is known."""
-        self.store.registry.notify("progress", self.payload_name, self.key, done=done, total=total)
+        self.__store.registry.notify("progress", self.payload_name, self.key, done=done, total=total)
 
     # -- for subclasses to define
 
@@ -468,24 +492,24 @@ class Persistable(Generic[PayloadT, ParamsT]):
     # -- how
 
     @property
-    def _origin(self) -> Origin:
+    def __origin(self) -> Origin:
         return Origin(type(self), Persistable, self.formerly)
 
-    def _look(self) -> Loaded | Missing | Damaged:
-        return self.store.look(self._address, self._origin, self._injected)
+    def __look(self) -> Loaded | Missing | Damaged:
+        return self.__store.look(self.__address, self.__origin, self.__injected)
 
-    def _found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
+    def __found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
         if isinstance(outcome, Missing):
-            raise self._missing()
+            self.__raise_missing()
         if isinstance(outcome, Damaged):
-            raise outcome.error(self._address)
+            raise outcome.error(self.__address)
         return outcome
 
-    def _missing(self) -> MissingArtifactError:
-        path = self.store.storage.locate(self._address.record)
-        return MissingArtifactError(name=self.payload_name, key=self.key, path=path)
+    def __raise_missing(self) -> NoReturn:
+        path = self.__store.storage.locate(self.__address.record)
+        raise MissingArtifactError(name=self.payload_name, key=self.key, path=path)
 
-    def _serve(self, loaded: Loaded, *, warn: bool) -> None:
+    def __serve(self, loaded: Loaded, *, warn: bool) -> None:
         """Validate what was loaded and make it the payload."""
         try:
             self._validate_payload(loaded.payload)
@@ -498,124 +522,121 @@ class Persistable(Generic[PayloadT, ParamsT]):
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
             self.logger.warning(message, exc_info=error)
-        payload = self._unread(loaded.payload)
-        self._seconds = None  # this payload was not generated here
-        self._payload, self._record, self._used = payload, loaded.record, loaded.file_io
+        payload = self.__unread(loaded.payload)
+        self.__seconds = None  # this payload was not generated here
+        self.__payload, self.__record, self.__used = payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(_INFO):
             self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
-        self.store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
+        self.__store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
 
-    def _unread(self, payload: Any) -> Any:
+    def __unread(self, payload: Any) -> Any:
         """Return a payload that was validated, loaded once more if that has read what can be read only once."""
-        if not isinstance(payload, Iterator) or type(self)._validate_payload is Persistable._validate_payload:
+        if type(self)._validate_payload is Persistable._validate_payload or not isinstance(payload, Iterator):
             return payload
-        return self._found(self._look()).payload
+        return self.__found(self.__look()).payload
 
-    def _accept(self, payload: PayloadT) -> None:
+    def __accept(self, payload: PayloadT) -> None:
         """Validate the loaded form of a payload that could be read only once, before it is committed."""
         try:
             self._validate_payload(payload)
         except Exception as error:
-            self.store.reject(self._address, payload, error)
+            self.__store.reject(self.__address, payload, error)
             raise
 
-    def _compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
+    def __compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
         self.logger.info("generating %s (key %s)", self.payload_name, self.key)
-        self.store.registry.notify("started", self.payload_name, self.key)
-        mark = _generating.set(_generating.get() | {self._place})
+        self.__store.registry.notify("started", self.payload_name, self.key)
+        from persistable.generation import Generation, generating
+
         started = time.perf_counter()
-        try:
+        with generating(Generation(self.key, self.__store.location)):
             payload = self._generate_payload(**untracked)
-            self._seconds = time.perf_counter() - started
-            self._remember_own_changes()
+            self.__seconds = time.perf_counter() - started
+            self.__remember_own_changes()
             if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
                 try:
                     self._validate_payload(payload)
                 except Exception as error:
                     if persisting:
-                        self.store.reject(self._address, payload, error)
+                        self.__store.reject(self.__address, payload, error)
                     raise
-        finally:
-            _generating.reset(mark)
-        self._payload = payload
-        self.logger.info("generated %s in %.3g s", self.payload_name, self._seconds)
-        self.store.note("generated", self._address, f"in {self._seconds:.3g} s")
-        self.store.registry.notify("generated", self.payload_name, self.key, seconds=self._seconds)
+        self.__payload = payload
+        self.logger.info("generated %s in %.3g s", self.payload_name, self.__seconds)
+        if persisting:
+            self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
+        self.__store.registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
 
-    def _provenance(self, payload: Any) -> dict[str, Any]:
+    def __provenance(self, payload: Any) -> dict[str, Any]:
         """Say where the payload comes from: of one that was loaded, what its record says."""
-        if self._seconds is None and self._record is not None:
-            return self._record.provenance
+        if self.__seconds is None and self.__record is not None:
+            return self.__record.provenance
         return {
             "created": timestamp(),
-            "seconds": self._seconds,
-            "class": self._origin.path,
-            "code": self._origin.digest,
+            "seconds": self.__seconds,
+            "class": self.__origin.path,
+            "code": self.__origin.digest,
             **environment(),
             "versions": payload_versions(payload),
         }
 
-    def _remember_own_changes(self) -> None:
+    def __remember_own_changes(self) -> None:
         """Note params that the generation changed: the payload is a function of what they were, as the key says."""
         try:
-            changed = self._snapshot.difference(self._params, extend=self._param_encoder)
+            changed = self.__snapshot.difference(self.__params, extend=self.__param_encoder)
             if changed is not None:
                 self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
-                self._left = snapshot(self._params, extend=self._param_encoder)
+                self.__left = snapshot(self.__params, extend=self.__param_encoder)
         except (UnkeyableParamError, OSError) as error:  # the work is done, and is not to be lost over this
             self.logger.warning("the generation of %s left params that have no key: %s", self.payload_name, error)
 
-    def _commit(self) -> None:
-        payload = self._payload
+    def __commit(self) -> None:
+        from persistable.commit import Draft
+
+        payload = self.__payload
         once = isinstance(payload, Iterator)
         validated = type(self)._validate_payload is not Persistable._validate_payload
         draft = Draft(
-            origin=self._origin,
-            identity=indented(self._identity),
-            untracked_params=untracked(self._params),
-            lineage=lineage_text(self._identity).encode() if self._dependencies else None,
-            provenance=self._provenance(payload),
-            suffix=self._file_suffix,
-            accept=self._accept if once and validated else None,
+            origin=self.__origin,
+            identity=indented(self.__identity),
+            untracked_params=untracked(self.__params),
+            lineage=lineage_text(self.__identity).encode() if self.__dependencies else None,
+            provenance=self.__provenance(payload),
+            suffix=self.__file_suffix,
+            accept=self.__accept if once and validated else None,
         )
-        choices = self.store.registry.for_saving(payload, self._injected)
+        choices = self.__store.registry.for_saving(payload, self.__injected)
         try:
-            committed = self.store.persist(self._address, payload, draft, choices)
+            committed = self.__store.persist(self.__address, payload, draft, choices)
         except BaseException as error:
             if isinstance(error, FormatError):
-                self.store.reject(self._address, payload, error)
+                self.__store.reject(self.__address, payload, error)
             if isinstance(payload, Iterator) and not _is_unread(
                 payload
             ):  # what is left must not be persisted as if it were all
-                self._payload = _NO_PAYLOAD
+                self.__payload = _NO_PAYLOAD
                 error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
-        self._record, self._used = committed.record, committed.file_io
+        self.__record, self.__used = committed.record, committed.file_io
         if once:  # the loaded form, from where it is now
-            self._payload = self._found(self._look()).payload
+            self.__payload = self.__found(self.__look()).payload
         self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
-        self.store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
+        self.__store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
-    @property
-    def _place(self) -> tuple[str, str]:
-        """What one generation at a time is of: the place, however it is spelled, and the key."""
-        return self.store.place, self.key
+    def __check_recursion(self) -> None:
+        from persistable.generation import Generation, is_within
 
-    def _check_recursion(self) -> None:
-        if self._place in _generating.get():
+        if is_within(Generation(self.key, self.__store.location)):
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
-    def _check_unchanged(self, *, generated: bool = False) -> None:
+    def __check_unchanged(self, *, generated: bool = False) -> None:
         """Raise ParamsChangedError if the key no longer says what would be computed, or (``generated``) what was."""
-        path = self._difference(generated)
+        path = self.__difference(generated) if self.__dependencies else self.__own_difference(generated)
         if path is not None:
             raise ParamsChangedError(name=self.payload_name, key=self.key, path=path)
 
-    def _difference(self, generated: bool) -> str | None:
+    def __difference(self, generated: bool) -> str | None:
         """Say what changed since the key was taken, here or upstream; None if nothing did."""
-        if not self._dependencies:
-            return self._own_difference(generated)
         seen: set[int] = set()
         waiting: list[tuple[str, Persistable[Any, Any]]] = [("", self)]
         while waiting:
@@ -623,90 +644,84 @@ class Persistable(Generic[PayloadT, ParamsT]):
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            path = node._own_difference(generated)
+            path = node.__own_difference(generated)
             if path is not None:
                 return prefix + path
-            for (role, dependency), (_, identity) in zip(node._dependencies, node._identity.dependencies, strict=True):
-                if dependency._identity is not identity:
+            for (role, dependency), (_, identity) in zip(
+                node.__dependencies, node.__identity.dependencies, strict=True
+            ):
+                if dependency.__identity is not identity:
                     return f"{prefix}{role}.params"
                 waiting.append((f"{prefix}{role}.", dependency))
         return None
 
-    def _own_difference(self, generated: bool) -> str | None:
-        if self.payload_name != self._identity.name:
+    def __own_difference(self, generated: bool) -> str | None:
+        if self.payload_name != self.__identity.name:
             return "payload_name"
-        if self.version != self._identity.version:
+        if self.version != self.__identity.version:
             return "version"
-        path = self._snapshot.difference(self._params, extend=self._param_encoder)
-        if path is not None and generated and self._left is not None:
-            return self._left.difference(self._params, extend=self._param_encoder)
+        path = self.__snapshot.difference(self.__params, extend=self.__param_encoder)
+        if path is not None and generated and self.__left is not None:
+            return self.__left.difference(self.__params, extend=self.__param_encoder)
         return path
 
     # -- copies and looks
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         reduced = super().__reduce_ex__(protocol)
-        if self._depth % _STRIDE:
+        if self.__depth % _STRIDE:
             return reduced
         # of a long chain, every so many levels first what is that far upstream: pickle and deepcopy recurse no deeper
-        landings = sorted(self._upstream_landings(), key=lambda node: node._depth)
+        landings = sorted(self.__upstream_landings(), key=lambda node: node.__depth)
         return _new_after, (landings, type(self)), reduced[2]
 
-    def _upstream_landings(self) -> list[Persistable[Any, Any]]:
+    def __upstream_landings(self) -> list[Persistable[Any, Any]]:
         found: dict[int, Persistable[Any, Any]] = {}
         waiting: list[Persistable[Any, Any]] = [self]
         while waiting:
-            for _, node in waiting.pop()._dependencies:
+            for _, node in waiting.pop().__dependencies:
                 if id(node) not in found:
                     found[id(node)] = node
                     waiting.append(node)
-        return [node for node in found.values() if node._depth % _STRIDE == 0]
+        return [node for node in found.values() if node.__depth % _STRIDE == 0]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("_payload", "_record", "_used", "_logger", "_identity", "_snapshot", "_left", "_address"):
+        for name in _LEFT_BEHIND:
             state.pop(name, None)
         return state | {"key": self.key}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         key = state.pop("key")
         self.__dict__.update(state)
-        self._used = self._logger = None
-        seconds = self._seconds
-        self._take_identity(self._params)
-        self._seconds = seconds
+        self.__used = self.__logger = None
+        seconds = self.__seconds
+        self.__take_identity(self.__params)
+        self.__seconds = seconds
         if self.key != key:
             raise ParamsChangedError(name=self.payload_name, key=key, path="what the pickle holds")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._params!r}, key={self.key})"
+        return f"{type(self).__name__}({self.__params!r}, key={self.key})"
 
     def _repr_html_(self) -> str:
         import html
 
-        upstream = ", ".join(f"{role} {dependency.key}" for role, dependency in self._dependencies) or "none"
+        upstream = ", ".join(f"{role} {dependency.key}" for role, dependency in self.__dependencies) or "none"
         rows = {
-            "params": repr(self._params),
+            "params": repr(self.__params),
             "dependencies": upstream,
             "key": self.key,
             "store": repr(self.store),
             "payload": "not in memory"
-            if self._payload is _NO_PAYLOAD
-            else f"in memory: {type(self._payload).__name__}",
+            if self.__payload is _NO_PAYLOAD
+            else f"in memory: {type(self.__payload).__name__}",
         }
         body = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>"
             for name, value in rows.items()
         )
         return f"<table><caption>{html.escape(self.payload_name)}</caption>{body}</table>"
-
-
-def _concrete(declared: Any) -> type | None:
-    """Return the class that a declared payload type stands for; None for unions, Any, abstract classes and the like."""
-    origin = get_origin(declared) or declared
-    if not isinstance(origin, type) or origin in (Any, object, Annotated, UnionType):
-        return None
-    return None if getattr(origin, "__abstractmethods__", None) or getattr(origin, "_is_protocol", False) else origin
 
 
 def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]]) -> Persistable[Any, Any]:
@@ -734,32 +749,3 @@ def _suffix(suffix: object) -> str:
     raise ValueError(
         f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most"
     )
-
-
-def _by_role(
-    dependencies: Iterable[Persistable[Any, Any]] | Mapping[str, Persistable[Any, Any]],
-) -> tuple[tuple[str, Persistable[Any, Any]], ...]:
-    if isinstance(dependencies, Mapping):
-        roles: Iterable[object] = dependencies
-        for role in roles:
-            if not isinstance(role, str) or not role:
-                raise ValueError(f"dependency role {role!r}: give a str of at least one character")
-        pairs = sorted(dependencies.items())
-    else:
-        if not isinstance(dependencies, Iterable):
-            raise TypeError(
-                f"tracked_persistable_dependencies={dependencies!r}: give an iterable of Persistables, or a mapping"
-            )
-        nodes = list(dependencies)
-        names = [getattr(node, "payload_name", "") for node in nodes]
-        bearers, numbers = Counter(names), defaultdict[str, Iterator[int]](itertools.count)
-        pairs = [
-            (name if bearers[name] == 1 else f"{name}[{next(numbers[name])}]", node)
-            for name, node in zip(names, nodes, strict=True)
-        ]
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError(f"two dependencies have the role {max(names, key=names.count)!r}: give a mapping of roles")
-    for role, node in pairs:
-        if not isinstance(node, Persistable):
-            raise TypeError(f"dependency {role or node!r} is a {type(node).__qualname__}, not a Persistable")
-    return tuple(pairs)

@@ -130,26 +130,23 @@ def _slice(value: slice, context: Context) -> str:
     return f'{{"$":"slice","value":{items((value.start, value.stop, value.step), context)}}}'
 
 
+_PLAIN: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring_ascii,
+    int: int.__repr__,
+    float: float.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    NoneType: {None: "null"}.__getitem__,
+}
+
+
 def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> list[str] | None:
     """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None.
 
-    Written out because it decides what a key of a few fields costs.
+    A way of its own because it decides what a key of a few fields costs.
     """
-    parts: list[str] = []
     try:
-        for prefix, value in zip(prefixes, values):  # noqa: B905 - equally long by construction
-            kind = type(value)
-            if kind is str:
-                parts.append(prefix + encode_basestring_ascii(value))
-            elif kind is int or kind is float:
-                parts.append(f"{prefix}{value!r}")
-            elif kind is bool:
-                parts.append(prefix + ("true" if value else "false"))
-            elif value is None:
-                parts.append(prefix + "null")
-            else:
-                return None
-    except ValueError:  # an int too wide for sys.set_int_max_str_digits
+        parts = [prefix + _PLAIN[type(value)](value) for prefix, value in zip(prefixes, values)]  # noqa: B905 - as long
+    except (KeyError, ValueError):  # no scalar, or an int too wide for sys.set_int_max_str_digits
         return None
     text = "".join(parts)
     # this finds every wide int, lone surrogate, nan and inf, and now and then a harmless text: emitters look closer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from persistable.discovery import Plugin, describe, load_object
 from persistable.exceptions import BrokenPluginError
@@ -17,6 +18,9 @@ from persistable.specs import FormatSpec
 from persistable.table import FIRST_PARTY, Claim, Table, is_first_party
 
 __all__ = ["Choice", "Ranked", "broken", "is_missing", "rank", "resolve"]
+
+
+_proved: WeakKeyDictionary[type, str] = WeakKeyDictionary()  # classes that are what they were declared as
 
 
 class Choice(NamedTuple):
@@ -52,11 +56,16 @@ class Choice(NamedTuple):
         assert self.spec is not None
         assert self.plugin is not None
         try:
-            found = load_object(self.spec.io)()
+            cls = load_object(self.spec.io)
+            found: FileIO[Any] = cls()
+            if _proved.get(cls) == self.format:
+                return found
             if not isinstance(found, FileIO):
                 raise TypeError(f"{self.spec.io} is not a FileIO")
             if format_name(type(found)) != self.format:
                 raise TypeError(f"{self.spec.io} names itself {format_name(type(found))!r}")
+            if type(found) is cls:
+                _proved[cls] = self.format
         except (Exception, SystemExit) as error:
             raise broken(self.format, self.plugin, error) from error
         return found

@@ -38,6 +38,8 @@ def _hasher(algorithm: str) -> Any:
 def digest_of(data: Buffer, algorithm: str = ALGORITHM) -> str:
     """Return the digest of bytes-like data."""
     hasher = _xxh3_128 if _xxh3_128 is not None and algorithm == ALGORITHM else _hasher(algorithm)
+    if type(data) is bytes and len(data) <= _CHUNK:
+        return f"{algorithm}:{hasher(data).hexdigest()}"
     view = memoryview(data)
     if view.nbytes <= _CHUNK:
         return f"{algorithm}:{hasher(view).hexdigest()}"

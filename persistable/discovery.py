@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -260,9 +261,12 @@ def _manager_class() -> type[PluginManager]:
 
 def load_object(reference: str) -> Any:
     """Import what ``"module:attribute"`` names."""
+    module, _, names = reference.partition(":")
+    found = getattr(sys.modules.get(module), names, None)
+    if found is not None:
+        return found
     import importlib
 
-    module, _, names = reference.partition(":")
     found = importlib.import_module(module)
     for name in names.split("."):
         found = getattr(found, name)
@@ -355,8 +359,6 @@ def _check_storage(row: StorageSpec) -> None:
 
 
 def _check_encoder(row: EncoderSpec) -> None:
-    import sys
-
     _check(row, "name", row.name, _ENCODER)
     _check(row, "encode", row.encode, _OBJECT)
     _check_install(row)

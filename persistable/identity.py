@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from persistable.canonical import canonical, quote
 
@@ -53,37 +53,6 @@ class Identity(_Fields):
     def __repr__(self) -> str:
         return f"<Identity {self.name} {self.key}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        nodes = [*_upstream_first(self), self]
-        number = {node.key: index for index, node in enumerate(nodes)}
-        rows = [
-            (node.name, node.version, node.params, tuple((role, number[up.key]) for role, up in node.dependencies))
-            for node in nodes
-        ]
-        return _rebuilt, (rows,)
-
-
-def _upstream_first(identity: Identity) -> list[Identity]:
-    """Return what is upstream, each node once and after its own upstream nodes; iterative, so of any depth."""
-    order: dict[str, Identity] = {}
-    waiting = [(upstream, False) for _, upstream in identity.dependencies]
-    while waiting:
-        node, done = waiting.pop()
-        if done:
-            order[node.key] = node
-        elif node.key not in order:
-            waiting.append((node, True))
-            waiting += [(upstream, False) for _, upstream in node.dependencies if upstream.key not in order]
-    return list(order.values())
-
-
-def _rebuilt(rows: list[tuple[str, str, tuple[str, ...], tuple[tuple[str, int], ...]]]) -> Identity:
-    """Unpickle an identity from rows, flat, because pickle recurses: a deep lineage would exceed its limit."""
-    nodes: list[Identity] = []
-    for name, version, params, upstream in rows:
-        nodes.append(identify(name, version, params, tuple((role, nodes[index]) for role, index in upstream)))
-    return nodes[-1]
-
 
 def identify(
     name: str, version: str, params: tuple[str, ...], dependencies: tuple[tuple[str, Identity], ...]
@@ -94,11 +63,9 @@ def identify(
         ValueError: a name, version or role has lone surrogates, which no two programs write alike.
         TypeError: one of them is not a str.
     """
-    upstream = ",".join([f'[{_quoted(role)},"{node.key}"]' for role, node in dependencies])
-    text = (
-        f'{{"dependencies":[{upstream}],"name":{_quoted(name)},"params":{{{",".join(params)}}},'
-        f'"schema":{SCHEMA},"version":{_quoted(version)}}}'
-    )
+    upstream = ",".join([f'[{_quoted(role)},"{node.key}"]' for role, node in dependencies]) if dependencies else ""
+    middle, end = _around_params(name, version)
+    text = f'{{"dependencies":[{upstream}{middle}{",".join(params)}{end}'
     return tuple.__new__(Identity, (name, version, params, dependencies, text, key_of(text)))
 
 
@@ -137,6 +104,12 @@ def indented(identity: Identity) -> str:
 
 def _block(lines: str) -> str:
     return f"\n      {lines}\n    " if lines else ""
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _around_params(name: str, version: str) -> tuple[str, str]:
+    """Return the text of an identity between its dependencies and its params, and after these."""
+    return f'],"name":{_quoted(name)},"params":{{', f'}},"schema":{SCHEMA},"version":{_quoted(version)}}}'
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

@@ -6,6 +6,7 @@ never locks and never renames: the store does, and hands it a path of its own.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
@@ -14,7 +15,6 @@ from persistable.encodable import DictEncodable
 from persistable.exceptions import ExplainedNotImplementedError, FidelityError, FormatError, SaveError
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -67,7 +67,7 @@ class FileIO(ABC, Generic[PayloadT]):
         if reason is not None:
             raise FidelityError(format=format_name(type(self)), reason=reason)
         try:
-            if create_folder:
+            if create_folder and not os.path.isdir(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
             return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
         except _RaisedByPayload as raised:

@@ -1,7 +1,7 @@
 """LocalStorage, a folder of the local file system.
 
-A folder is entered through descriptors: what is judged by its owner and mode is what is then read, and no symbolic link
-below the root is followed.
+What is judged by its owner and mode is what is then read: files by their open descriptors, folders from the root down.
+No symbolic link below the root is followed.
 """
 
 from __future__ import annotations
@@ -23,41 +23,29 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC | _NOFOLLOW
 _CHUNK = 8 << 20  # bytes copied at a time
-_HAS_DIR_FD = os.open in os.supports_dir_fd
 
 
 class Folder:
-    """An open folder of a local storage; a context manager.
+    """A folder of a local storage, looked at and found to be one.
+
+    It is not held open: whoever could put another one in its place could write to the root, whose status is evidence.
 
     Attributes:
         path: its path.
         evidence: path and status of the root, of the folder and of what was read in it, for the trust gate.
     """
 
-    __slots__ = ("_descriptor", "evidence", "path")
+    __slots__ = ("evidence", "path")
 
     def __init__(self, root: str, name: str) -> None:
-        self.path = f"{root}/{name}"
-        self._descriptor = -1
-        outermost = os.stat(root)
-        if _HAS_DIR_FD:
-            try:
-                self._descriptor = os.open(self.path, _FOLDER)
-            except OSError as error:
-                error.filename = self.path
-                if isinstance(error, NotADirectoryError) and os.path.islink(self.path):
-                    raise _link(self.path) from None
-                raise
-            try:
-                status = os.fstat(self._descriptor)
-            except BaseException:
-                self.close()
-                raise
-        else:
-            status = os.lstat(self.path)
-        self.evidence = [(root, outermost), (self.path, status)]
+        self.path = path = f"{root}/{name}"
+        outermost, status = os.stat(root), os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISLNK(status.st_mode):
+                raise _link(path)
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        self.evidence = [(root, outermost), (path, status)]
 
     def open(self, name: str) -> tuple[int, os.stat_result]:
         """Open a regular file in the folder for reading; return its descriptor and status.
@@ -67,15 +55,13 @@ class Folder:
             StorageError: it is a symbolic link.
             OSError: as the system says it.
         """
+        path = f"{self.path}/{name}"
         try:
-            if _HAS_DIR_FD:
-                descriptor = os.open(name, READING, dir_fd=self._descriptor)
-            else:
-                descriptor = os.open(f"{self.path}/{name}", READING)
+            descriptor = os.open(path, READING)
         except OSError as error:
-            error.filename = f"{self.path}/{name}"
+            error.filename = path
             if error.errno == errno.ELOOP:
-                raise _link(error.filename) from None
+                raise _link(path) from None
             raise
         return descriptor, os.fstat(descriptor)
 
@@ -103,18 +89,6 @@ class Folder:
             with open(path, "xb") as target:
                 while size > 0 and (chunk := source.read(min(size, _CHUNK))):
                     size -= target.write(chunk)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def __enter__(self) -> Folder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _link(path: str) -> StorageError:
@@ -317,14 +291,14 @@ class LocalStorage(Storage):
         on_wait: Callable[[str | None], None] | None,
     ) -> lock.Lock:
         """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
-        self.prepare(folder)
         path = self.local_path(folder)
         try:
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
-        except FileNotFoundError:  # the folder was cleared between the two
+        except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
             return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
+            self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
             from persistable.logging import LOGGER
 

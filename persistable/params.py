@@ -298,8 +298,7 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
 
 
 def _plan(params: object) -> Plan:
-    cls = type(params)
-    plan = plan_of(cls)
+    plan = plan_of(type(params))
     if not plan.suits_params:
         raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
     return plan
@@ -342,6 +341,8 @@ def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
         seen.add(id(value))
         for field in dataclasses.fields(value):
             options, held = _options(field), getattr(value, field.name, None)
+            if options.tracked and type(held) in _IMMUTABLE:
+                continue
             name = f"{path}.{field.name}" if path else field.name
             if options.tracked:
                 _collect(held, name, found, seen)

@@ -80,14 +80,14 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
         OSError: the storage's own error, never taken for a miss.
         Exception: whatever the format or the payload's own code raises on undamaged bytes.
     """
-    judged: Damaged | None = None
+    outcome = _look_once(store, address, origin, injected)
     for _ in range(_LOOKS):
-        outcome = _look_once(store, address, origin, injected)
-        if not isinstance(outcome, Damaged) or (judged is not None and judged.raw == outcome.raw):
-            return outcome
-        judged = outcome
-    assert judged is not None
-    return judged
+        if not isinstance(outcome, Damaged):
+            break
+        judged, outcome = outcome, _look_once(store, address, origin, injected)
+        if isinstance(outcome, Damaged) and outcome.raw == judged.raw:
+            break
+    return outcome
 
 
 def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
@@ -95,29 +95,31 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
         folder = store.enter(address.folder)
     except FileNotFoundError:
         return Missing(store.storage.locate(address.record))
-    with folder:
-        name = record_name(address.key)
+    name = record_name(address.key)
+    try:
+        raw = folder.read(name)
+    except FileNotFoundError:
+        return Missing(f"{folder.path}/{name}")
+    try:
+        path = f"{folder.path}/{name}"
+        record = parse(raw, address, path)
+        origin.check(record, address, path)
+        choice = store.registry.for_loading(record.format, injected, record.distribution)
         try:
-            raw = folder.read(name)
-        except FileNotFoundError:
-            return Missing(f"{folder.path}/{name}")
-        try:
-            record = parse(raw, address, f"{folder.path}/{name}")
-            origin.check(record, address, f"{folder.path}/{name}")
-            choice = store.registry.for_loading(record.format, injected, record.distribution)
-            try:
-                if isinstance(folder, Folder):
-                    with contextlib.suppress(_OnlySigned):
-                        return _load(store, address, folder, record.files, record, choice)
-                return _load_copy(store, address, folder, record, choice)
-            except Damage:
+            if isinstance(folder, Folder):
+                try:
+                    return _load(store, address, folder, record.files, record, choice)
+                except _OnlySigned:
+                    pass
+            return _load_copy(store, address, folder, record, choice)
+        except Damage:
+            raise
+        except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
+            if not _is_superseded(folder, name, raw):
                 raise
-            except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
-                if not _is_superseded(folder, name, raw):
-                    raise
-                raise Damage("was superseded while it was read") from None
-        except Damage as damage:
-            return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
+            raise Damage("was superseded while it was read") from None
+    except Damage as damage:
+        return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
 
 
 def _is_superseded(folder: Folder | RemoteFolder, name: str, raw: bytes) -> bool:
@@ -154,8 +156,10 @@ def judge(store: ArtifactStore, address: Address, evidence: Evidence, record: Re
     trust = store.trust
     if not choice.executes_code and not trust.needs_signature:
         return
-    signed = trust.accepts_signature and store.signed(record)
     objection = trust.objection(evidence)
+    if objection is None and not trust.needs_signature:
+        return
+    signed = trust.accepts_signature and store.signed(record)
     if signed and objection is not None:
         raise _OnlySigned
     if trust.needs_signature and not signed:
@@ -197,34 +201,45 @@ def _load(
     choice: Choice,
 ) -> Loaded:
     """Load a payload from its files in a local folder."""
-    main = files[0].path.partition("/")[0]
-    path = f"{folder.path}/{main}"
     if record.is_folder:
-        _check_folder(store, address, folder, files, record, choice)
-        file_io = _reader(choice, record)
-        payload = read(file_io, path, record.metadata)
-        if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
-            raise Damage("is missing", path)
-        return Loaded(payload, record, file_io)
+        return _load_folder(store, address, folder, files, record, choice)
     file = files[0]
-    descriptor, status = _open(store, address, folder, file, record, choice)
+    path = f"{folder.path}/{file.path}"
+    descriptor, size = _open(store, address, folder, file, record, choice)
     try:
         file_io = _reader(choice, record)
-        verify = store.verify
         load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
-        if load_buffer is not None and not file_io.memory_mapped:
-            content = _content(descriptor, status.st_size)
-            if verify == "full":
-                _compare(digest_of(content, _algorithm(file)), file, path)
-            try:
-                return Loaded(load_buffer(content), record, file_io)
-            except Exception:
-                _blame_damage(descriptor, file, path, verified=verify == "full")
-                raise
-        payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
-        return Loaded(payload, record, file_io)
+        if load_buffer is None or file_io.memory_mapped:
+            payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
+            return Loaded(payload, record, file_io)
+        content = read_all(descriptor, size) if size <= _SMALL else _mapped(descriptor, size)
+        is_verified = store.verify == "full"
+        if is_verified:
+            _compare(digest_of(content, _algorithm(file)), file, path)
+        try:
+            return Loaded(load_buffer(content), record, file_io)
+        except Exception:
+            _blame_damage(descriptor, file, path, verified=is_verified)
+            raise
     finally:
         os.close(descriptor)
+
+
+def _load_folder(
+    store: ArtifactStore,
+    address: Address,
+    folder: Folder,
+    files: Sequence[PayloadFile],
+    record: Record,
+    choice: Choice,
+) -> Loaded:
+    path = f"{folder.path}/{files[0].path.partition('/')[0]}"
+    _check_folder(store, address, folder, files, record, choice)
+    file_io = _reader(choice, record)
+    payload = read(file_io, path, record.metadata)
+    if not os.path.isdir(path):  # taken away meanwhile: the FileIO may have seen a part of it
+        raise Damage("is missing", path)
+    return Loaded(payload, record, file_io)
 
 
 def _reader(choice: Choice, record: Record) -> FileIO[Any]:
@@ -280,8 +295,11 @@ def read(file_io: FileIO[Any], path: str, metadata: Mapping[str, Any]) -> Any:
 
 def _open(
     store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, record: Record, choice: Choice
-) -> tuple[int, os.stat_result]:
-    """Open the file of a payload, trusted and of the right size. Raises Damage, UntrustedArtifactError, OSError."""
+) -> tuple[int, int]:
+    """Open the file of a payload, trusted and of the right size; return its descriptor and size.
+
+    Raises Damage, UntrustedArtifactError, OSError.
+    """
     path = f"{folder.path}/{file.path}"
     try:
         descriptor, status = folder.open(file.path)
@@ -298,7 +316,7 @@ def _open(
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, status
+    return descriptor, status.st_size
 
 
 def _check_folder(
@@ -376,9 +394,7 @@ def verify_payload(folder: Folder | RemoteFolder, record: Record, cache: Payload
             os.close(descriptor)
 
 
-def _content(descriptor: int, size: int) -> Any:
-    if size <= _SMALL:
-        return read_all(descriptor, size)
+def _mapped(descriptor: int, size: int) -> Any:
     import mmap
 
     return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)

@@ -19,8 +19,8 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
-_scan = json.JSONDecoder().raw_decode
-_START = re.compile(r'{\n  "record_schema": (\d+),\n  "key": "([0-9a-f]{32})",\n')
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # the C function behind raw_decode
+_START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
@@ -47,12 +47,6 @@ class UnknownSchema(Exception):  # noqa: N818 - as above, a RecordSchemaError ou
     def __init__(self, found: object) -> None:
         self.found = found
         super().__init__(found)
-
-
-class _Head(NamedTuple):
-    key: str
-    class_path: str
-    payload: dict[str, Any]
 
 
 class PayloadFile(NamedTuple):
@@ -103,14 +97,24 @@ class Record:
         "raw",
     )
 
-    def __init__(self, raw: bytes, head: _Head, files: tuple[PayloadFile, ...]) -> None:
-        self.raw, self.files = raw, files
-        self.key, self.class_path, payload = head
+    def __init__(self, raw: bytes, key: str, class_path: str, payload: dict[str, Any]) -> None:
+        self.raw, self.key, self.class_path = raw, key, class_path
         self.format: str = payload["format"]
         self.format_version: int = payload["format_version"]
         self.distribution: str | None = payload.get("distribution")
         self.metadata: dict[str, Any] = payload["metadata"]
         self._document: dict[str, Any] | None = None
+        # whether what a hit relies on is what it takes it for: a check can be computed by anybody
+        if not (
+            type(class_path) is type(self.format) is str
+            and type(self.metadata) is dict
+            and type(self.format_version) is int
+        ):
+            raise TypeError("one of its fields is of another type")
+        root = f"{key}-"
+        self.files: tuple[PayloadFile, ...] = tuple([_payload_file(entry, root) for entry in payload["files"]])
+        if not self.files:
+            raise Damage("names no payload file")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -167,7 +171,7 @@ class Record:
     @property
     def is_folder(self) -> bool:
         """Whether the payload is a folder of files."""
-        return any("/" in file.path for file in self.files)
+        return "/" in self.files[0].path or (len(self.files) > 1 and any("/" in file.path for file in self.files))
 
     @property
     def size(self) -> int:
@@ -200,23 +204,19 @@ class Record:
         if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
             _check(raw)
         try:
-            head = _head(raw)
-            entries = head.payload["files"]
-            files = tuple([PayloadFile(entry["path"], entry["bytes"], entry["digest"]) for entry in entries])
-            record = cls(raw, head, files)
-            if not _has_its_types(head, files):
-                raise TypeError("one of its fields is of another type")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return cls(raw, key, *_head(raw, key))
+        except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
-        if head.key != key:
-            raise Damage(f"is the record of key {head.key}")
-        root = f"{key}-"
-        for file in files:
-            if not file.path.startswith(root) or not _is_inside(file.path):
-                raise Damage(f"names a payload file that cannot be its own: {file.path!r}")
-        if not files:
-            raise Damage("names no payload file")
-        return record
+
+
+def _payload_file(entry: dict[str, Any], root: str) -> PayloadFile:
+    """Return what a record says of a file whose path has to start with ``root``."""
+    path, size, digest = entry["path"], entry["bytes"], entry["digest"]
+    if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
+        raise TypeError("one of its fields is of another type")
+    if not path.startswith(root) or not _is_inside(path):
+        raise Damage(f"names a payload file that cannot be its own: {path!r}")
+    return PayloadFile(path, size, digest)
 
 
 def _is_inside(path: str) -> bool:
@@ -247,40 +247,30 @@ def _check(raw: bytes) -> None:
         raise Damage("does not have the digest it ends with")
 
 
-def _head(raw: bytes) -> _Head:
-    """Read what a hit needs. The layout is our own and the check has held, so most of the JSON can be skipped."""
+def _head(raw: bytes, key: str) -> tuple[str, dict[str, Any]]:
+    """Read what a hit needs: the class that wrote the payload, and the payload's entry.
+
+    The layout is our own and the check has held, so most of the JSON can be skipped.
+    """
     text = raw.decode("ascii")
-    start = _START.match(text)
-    payload, provenance = text.find(_PAYLOAD), text.find(_PROVENANCE)
-    if start and start[1] == str(SCHEMA) and 0 < payload < provenance:
-        known = text.find(_CLASS, provenance)
-        end = text.find('"', known + len(_CLASS))
-        class_path = text[known + len(_CLASS) : end]
-        if known > 0 and "\\" not in class_path:
-            return _Head(start[2], class_path, _scan(text, payload + len(_PAYLOAD))[0])
+    if text.startswith(_START % key):
+        payload = text.find(_PAYLOAD)
+        provenance = text.find(_PROVENANCE, payload)
+        known = text.find(_CLASS, provenance) + len(_CLASS)
+        class_path = text[known : text.find('"', known)]
+        if 0 < payload < provenance < known - len(_CLASS) and "\\" not in class_path:
+            return class_path, _scan(text, payload + len(_PAYLOAD))[0]
     document = json.loads(text)
     schema = document["record_schema"]
     if type(schema) is int and schema > SCHEMA:
         raise UnknownSchema(schema)
-    return _Head(document["key"], document["provenance"]["class"], document["payload"])
-
-
-def _has_its_types(head: _Head, files: Sequence[PayloadFile]) -> bool:
-    """Whether what a hit relies on is what it takes it for: a check can be computed by anybody."""
-    if not (type(head.class_path) is type(head.payload["format"]) is str and type(head.payload["metadata"]) is dict):
-        return False
-    if type(head.payload["format_version"]) is not int:
-        return False
-    for file in files:
-        if not (type(file.path) is type(file.digest) is str and type(file.bytes) is int and file.bytes >= 0):
-            return False
-        if not file.digest.startswith(_DIGESTS):
-            return False
-    return True
+    if document["key"] != key:
+        raise Damage(f"is the record of key {document['key']}")
+    return document["provenance"]["class"], document["payload"]
 
 
 def _is_whole(document: dict[str, Any]) -> bool:
-    """The same for the rest of a record."""
+    """Whether the rest of a record is what it is taken for."""
     lineage = document["lineage"]
     if type(document["record_schema"]) is not int or document["record_schema"] < 1:
         return False
@@ -306,7 +296,9 @@ def render(
 
     ``sign`` returns the signature of all bytes before it.
     """
-    files = ",\n      ".join(_dump(file._asdict()) for file in payload.files)
+    files = ",\n      ".join(
+        f'{{"path": {_dump(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+    )
     entry = payload._asdict()
     del entry["files"]
     text = (
@@ -323,4 +315,13 @@ def render(
 
 
 def _lines(entry: Mapping[str, Any]) -> str:
-    return ",\n    ".join([f'"{name}": {_dump(value)}' for name, value in entry.items()])
+    return ",\n    ".join([f'"{name}": {_text(value)}' for name, value in entry.items()])
+
+
+def _text(value: Any) -> str:
+    """Return a value as JSON; the encoder sets itself up anew for whatever is no str."""
+    if value is None:
+        return "null"
+    if not value and type(value) is dict:
+        return "{}"
+    return repr(value) if type(value) is int else _dump(value)

@@ -106,6 +106,7 @@ class Registry:
         self._strict = strict
         self._lock = threading.RLock()
         self._known: Table | None = None
+        self._recorded: dict[str, Choice] = {}
         self._complete = False
         self._looking = False
         self._rankings: weakref.WeakKeyDictionary[type, tuple[Ranked, ...]] = weakref.WeakKeyDictionary()
@@ -169,7 +170,7 @@ class Registry:
         return known
 
     def _take(self, table: Table) -> None:
-        self._known = table
+        self._known, self._recorded = table, {}
         self._rankings, self._encoders = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
 
     def _everything(self) -> Table:
@@ -290,10 +291,15 @@ class Registry:
         """
         if isinstance(injected, FileIO) and format_name(type(injected)) == name:
             return self.injected(injected)
+        recorded = self._recorded  # of the table of now
+        found = recorded.get(name)
+        if found is not None:
+            return found
         found = self._find(name, "recorded")
         if found is None:
             match = _DISTRIBUTION.fullmatch(distribution or "")
             raise self._unavailable(name, match[1] if match is not None else None)
+        recorded[name] = found
         return found
 
     # -- formats by type

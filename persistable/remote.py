@@ -44,18 +44,9 @@ class RemoteFolder:
         """Download the first ``size`` bytes of an object to a path, which is created."""
         self._storage.fetch(f"{self._name}/{name}", path, size)
 
-    def close(self) -> None:
-        """Do nothing: it holds nothing open."""
-
-    def __enter__(self) -> RemoteFolder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class Fetched(NamedTuple):
-    """A payload in the cache: the open folder it is in, its files there, and whether it came right now."""
+    """A payload in the cache: the folder it is in, its files there, and whether it came right now."""
 
     folder: Folder
     files: tuple[PayloadFile, ...]
@@ -79,8 +70,7 @@ def fetched(
     if is_new:
         _copy(cache, source, record, name)
     files = tuple(file._replace(path=name + file.path.removeprefix(record.main_path)) for file in record.files)
-    with cache.local.enter(cache.entries) as folder:
-        yield Fetched(folder, files, is_new)
+    yield Fetched(cache.local.enter(cache.entries), files, is_new)
 
 
 def fetch(source: Folder | RemoteFolder, file: PayloadFile, path: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from persistable import commit, journal, lock, publication, reading
+from persistable import lock, reading
 from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
@@ -28,13 +28,13 @@ from persistable.trust import Trust, TrustSetting
 if TYPE_CHECKING:
     from logging import Logger
 
-    from persistable import upkeep, verification
+    from persistable import commit, publication, upkeep, verification
     from persistable.cache import PayloadCache
     from persistable.registry import Choice, Registry
     from persistable.remote import RemoteFolder
     from persistable.signing import SigningKey
 
-__all__ = ["ArtifactStore"]
+__all__ = ["ArtifactStore", "store_at"]
 
 _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
@@ -390,6 +390,8 @@ class ArtifactStore:
         self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
     ) -> commit.Committed:
         """Commit an artifact; see ``commit``."""
+        from persistable import commit  # on first use, as everything that a hit does without
+
         return commit.persist(self, address, payload, draft, choices)
 
     def prepare(self, address: Address, origin: Origin) -> None:
@@ -400,6 +402,8 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
+        from persistable import publication
+
         self.storage.prepare(address.folder)
         publication.standing(self.storage, address, origin)
 
@@ -422,8 +426,8 @@ class ArtifactStore:
         if self.signing_key is not None and trust.accepts_signature:
             return  # it is about to be signed
         self._judged.add(judged)  # once per folder: the load itself looks every time
-        with self.enter(address.folder) as folder:
-            objection = trust.objection(folder.evidence)
+        folder = self.enter(address.folder)
+        objection = trust.objection(folder.evidence)
         if trust.needs_signature:
             objection = (folder.path, "is to have signed artifacts only, and there is no signing_key")
         if objection is not None:
@@ -443,6 +447,8 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
+        if self.local is not None:  # elsewhere the lease has to be written
+            self.local.prepare(address.folder)
         with self._locked(address, lock.GENERATE, logger):
             yield
 
@@ -452,11 +458,24 @@ class ArtifactStore:
 
     def _locked(self, address: Address, purpose: int, logger: Logger | None = None) -> lock.Lock:
         def tell(owner: str | None) -> None:
+            import threading
+
+            from persistable.generation import Generation, thread_generating
             from persistable.logging import payload_logger
 
-            (logger or payload_logger(address.folder)).warning(
+            told = logger or payload_logger(address.folder)
+            told.warning(
                 "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
             )
+            thread = thread_generating(Generation(address.key, self.location))
+            if thread is not None and purpose == lock.GENERATE:
+                told.warning(
+                    "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
+                    "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
+                    "and are to be other ones than itself",
+                    thread,
+                    threading.current_thread().name,
+                )
 
         timeout = self.lock_timeout
         if timeout is not None and purpose == lock.COMMIT:
@@ -489,9 +508,11 @@ class ArtifactStore:
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
-        storage = self._storage
-        if not isinstance(storage, LocalStorage):
-            return  # nothing has been asked of it yet, so there is no folder either; or it is remote
+        storage = self.local
+        if storage is None:
+            return
+        from persistable import journal
+
         folder = storage.local_path(address.folder)
         journal.note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
 
@@ -584,10 +605,38 @@ def _bytes(name: str, value: object) -> int:
 
 _trust = functools.lru_cache(maxsize=16)(Trust)
 
+_SETTINGS = ["TRUST", "VERIFY", "DURABILITY", "LOCK_TIMEOUT", "KEEP_REJECTED", "SIGNING_KEY", "CACHE", "CACHE_BYTES"]
+_VARIABLES = {name: f"PERSISTABLE_{name}" for name in _SETTINGS}
+_ENCODED = [os.environ.encodekey(name) for name in _VARIABLES.values()]
+
 
 def _setting(name: str, default: str) -> str:
-    name = f"PERSISTABLE_{name}"
-    return (os.environ[name] or default) if name in os.environ else default
+    return os.environ.get(_VARIABLES[name]) or default
+
+
+def _environment() -> tuple[object, ...]:
+    """Return what the environment says of all settings, in no particular form."""
+    # the dict behind os.environ answers in 40 ns, os.environ itself in 1 µs
+    data = getattr(os.environ, "_data", None)
+    return tuple(map(os.environ.get, _VARIABLES.values()) if data is None else map(data.get, _ENCODED))
+
+
+_shared = functools.lru_cache(maxsize=64)(lambda path, _: ArtifactStore(path))
+
+
+def store_at(data_dir: str | os.PathLike[str]) -> ArtifactStore:
+    """Return the store of a place that was given without settings.
+
+    All who name the same absolute path while the environment says the same share it: for a tiny payload, making a store
+    would cost as much as loading.
+    """
+    try:
+        path: object = os.fspath(data_dir)
+    except TypeError:
+        path = None
+    if type(path) is not str or not path.startswith("/"):
+        return ArtifactStore(data_dir)
+    return _shared(path, _environment())
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ TrustSetting: TypeAlias = "str | int | Iterable[str | int] | Trust"
 Evidence: TypeAlias = Sequence[tuple[str, os.stat_result]]  # path and status of everything on the way, outermost first
 
 _ROOT = 0
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH  # by others than the owner
 
 
 class Trust:
@@ -70,6 +71,8 @@ class Trust:
         me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
         for path, status in evidence:
             owner, mode = status.st_uid, status.st_mode
+            if owner == me and not mode & _WRITABLE:
+                continue
             if owner not in (me, _ROOT) and owner not in self._users:
                 return path, f"belongs to {_user_name(owner)}"
             if mode & stat.S_IWOTH:

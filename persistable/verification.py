@@ -148,17 +148,17 @@ def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | Non
     path, key, raw = store.storage.locate(name), file[:32], b""
     found = Finding(path, folder, key, 0, None)
     try:
-        with store.enter(folder) as entered:
-            raw = entered.read(file)
-            record = Record.parse(raw, key)
-            found = found._replace(name=str(record.identity["name"]), bytes=record.size)
-            if key_of(canonical(record.identity)) != key:
-                raise Damage("has an identity of another key")
-            if store.signing_key is not None and not store.signed(record):
-                return _Judged(found._replace(problem="is not signed with this store's key"), raw)
-            if notes.has(path, raw):
-                return _Judged(found, raw)
-            reading.verify_payload(entered, record, None if store.local is not None else store.cache)
+        entered = store.enter(folder)
+        raw = entered.read(file)
+        record = Record.parse(raw, key)
+        found = found._replace(name=str(record.identity["name"]), bytes=record.size)
+        if key_of(canonical(record.identity)) != key:
+            raise Damage("has an identity of another key")
+        if store.signing_key is not None and not store.signed(record):
+            return _Judged(found._replace(problem="is not signed with this store's key"), raw)
+        if notes.has(path, raw):
+            return _Judged(found, raw)
+        reading.verify_payload(entered, record, None if store.local is not None else store.cache)
     except FileNotFoundError:
         return None  # deleted since it was listed
     except UnknownSchema as unknown:

@@ -42,6 +42,8 @@ ARROWS = {
     "file_content": "",
     "params": "canonical encodable encoding instances file_content",
     "identity": "canonical",
+    "roles": "",
+    "payload_type": "",
     # interfaces, and what is behind them
     "io": "encodable exceptions",
     "plain": "io exceptions",
@@ -67,12 +69,16 @@ ARROWS = {
     "quarantine": "address digest local naming reading",
     "upkeep": "address lease local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",
+    "generation": "",
     "store": (
-        "address cache commit digest exceptions io journal lease local lock logging provenance publication quarantine "
-        "reading record redaction registry remote signing storage trust upkeep verification"
+        "address cache commit digest exceptions generation io journal lease local lock logging provenance publication "
+        "quarantine reading record redaction registry remote signing storage trust upkeep verification"
     ),
     # the life cycle
-    "base": "address commit exceptions identity io logging naming params provenance reading record store",
+    "base": (
+        "address commit exceptions generation identity io logging naming params payload_type provenance reading record "
+        "roles store"
+    ),
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line

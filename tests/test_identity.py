@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import pickle
 
 import pytest
 
-from persistable.identity import SCHEMA, Identity, canonical, identify, key_of, lineage, lineage_text
+from persistable.identity import SCHEMA, canonical, identify, key_of, lineage, lineage_text
 
 
 def chain(length):
@@ -86,16 +85,12 @@ def test_an_identity_is_immutable_and_equal_by_key():
 
 @pytest.mark.parametrize("make", [lambda: chain(5000), lambda: diamond(200)], ids=["chain", "diamond"])
 def test_deep_and_wide_lineages_cost_neither_stack_nor_exponential_time(make):
-    """5,000 levels and a 200-level diamond: each node is listed once, pickles, compares and prints."""
+    """5,000 levels and a 200-level diamond: each node is listed once, and prints."""
     top = make()
     nodes = lineage(top)
     assert list(nodes) == sorted(nodes)
     assert top.key not in nodes
     assert len(nodes) in (4999, 401)
-    again = pickle.loads(pickle.dumps(top))
-    assert isinstance(again, Identity)
-    assert again == top
-    assert lineage(again).keys() == nodes.keys()
     assert top.key in repr(top)
 
 

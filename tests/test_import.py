@@ -36,7 +36,6 @@ OWN = [
     "address",
     "base",
     "canonical",
-    "commit",
     "digest",
     "encodable",
     "encoding",
@@ -44,16 +43,16 @@ OWN = [
     "identity",
     "instances",
     "io",
-    "journal",
     "literals",
     "local",
     "lock",
     "naming",
     "params",
+    "payload_type",
     "provenance",
-    "publication",
     "reading",
     "record",
+    "roles",
     "storage",
     "store",
     "trust",
@@ -85,7 +84,7 @@ def test_import_loads_no_library_and_nothing_that_can_wait() -> None:
 
 
 def test_import_loads_few_modules_of_its_own() -> None:
-    """Registry, discovery, hooks, specs, log and plugins' interfaces are imported on first use."""
+    """Registry, hooks, specs, log, plugins' interfaces and what only a commit needs are imported on first use."""
     own = {name.partition(".")[2] for name in run(LOADED) if name.startswith("persistable.")}
     assert own <= {*OWN, "arrays", "file_content"}
 

@@ -31,6 +31,7 @@ from persistable import (
     hookimpl,
     param,
 )
+from persistable.address import Address
 from persistable.exceptions import (
     CorruptArtifactError,
     CorruptArtifactWarning,
@@ -38,6 +39,7 @@ from persistable.exceptions import (
     ForeignArtifactError,
     InvalidPayloadError,
     InvalidPayloadWarning,
+    LockTimeoutError,
     MissingArtifactError,
     NoPayloadError,
     ParamsChangedError,
@@ -1128,6 +1130,9 @@ class Frame:
     pass
 
 
+PAYLOAD_TYPE = "_Persistable__payload_type"
+
+
 def test_declared_payload_type() -> None:
     """The type between brackets is known as far as it tells a format, also through generic bases."""
 
@@ -1144,9 +1149,9 @@ def test_declared_payload_type() -> None:
     known = {Direct: Frame, Of[int]: list, OwnParams[Params]: Frame, Swapped[Params, Frame]: Frame, Plain: Frame}
     for base, expected in known.items():
         sub = _subclass(base)
-        assert sub._payload_type is expected, base
+        assert getattr(sub, PAYLOAD_TYPE) is expected, base
     for vague in (Any, object, Frame | None, Annotated[Frame, 1], Sequence[int], Iterator[int], T, "Frame"):
-        assert _subclass(Persistable[vague, Params])._payload_type is None, vague  # type: ignore[valid-type]
+        assert getattr(_subclass(Persistable[vague, Params]), PAYLOAD_TYPE) is None, vague  # type: ignore[valid-type]
 
 
 def _subclass(base: Any) -> Any:
@@ -1569,3 +1574,88 @@ def test_no_warning_on_the_ordinary_path(data_dir: Path) -> None:
         warnings.simplefilter("error")
         NumbersP(data_dir, Params()).load_generate()
         NumbersP(data_dir, Params()).load()
+
+
+# -- subclasses and their attributes
+
+
+class OneX(Persistable[int, Params]):
+    """A subclass as 1.x code has them, with attributes of its own that any class may want."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in TAKEN:
+            setattr(self, name, "mine")
+
+    def _generate_payload(self, **_: Any) -> int:
+        return self.params.n
+
+    def _look(self) -> None:
+        raise AssertionError("ours is another one")
+
+    _commit = _compute = _serve = _check_unchanged = _look
+
+
+TAKEN = ("_record", "_folder", "_address", "_seconds", "_left", "_used", "_params", "_payload", "_identity", "_logger")
+TAKEN += ("_store", "_data_dir", "_snapshot", "_depth", "_dependencies", "_injected", "_file_suffix", "_state")
+
+
+def test_subclasses_may_use_any_private_name(tmp_path: Path) -> None:
+    """What subclasses call their private attributes and methods meets nothing of ours, pickled or not."""
+    OneX(tmp_path, Params()).load_generate()
+    for made in (OneX(tmp_path, Params()), pickle.loads(pickle.dumps(OneX(tmp_path, Params())))):
+        made.load()
+        assert made.payload == Params().n
+        assert made.record.key == made.key
+        assert {getattr(made, name) for name in TAKEN} == {"mine"}
+
+
+def test_a_subclass_that_wants_its_own_store_is_told(tmp_path: Path) -> None:
+    """Assigning another store moves on to it; assigning anything else says that the name is taken."""
+    made = OneX(tmp_path / "one", Params())
+    made.store = ArtifactStore(tmp_path / "two")
+    made.load_generate()
+    assert made.data_dir is made.store
+    assert made.persist_filepath.parts[len(tmp_path.parts)] == "two"
+    with pytest.raises(TypeError, match=r"OneX\.store is where the artifacts are, and no place for a dict: give"):
+        made.store = {}  # type: ignore[assignment]
+
+
+class AsksItself(Persistable[str, Params]):
+    """Asks for itself in a thread that it starts, and waits for the answer."""
+
+    def _generate_payload(self, **_: Any) -> str:
+        answers: list[str] = []
+
+        def ask() -> None:
+            try:
+                answers.append(AsksItself(self.data_dir, self.params).payload)
+            except LockTimeoutError as error:
+                answers.append(type(error).__name__)
+
+        thread = threading.Thread(target=ask, name="asking")
+        thread.start()
+        thread.join()
+        return answers[0]
+
+
+def test_a_generation_that_waits_for_its_own_thread_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a generation in this process is told so, with the names of both threads."""
+    monkeypatch.setattr("persistable.lock.PATIENCE", 0.05)
+    made = AsksItself(ArtifactStore(tmp_path, lock_timeout=0.5), Params())
+    assert made.payload == "LockTimeoutError"
+    (told,) = [record.getMessage() for record in caplog.records if "this very process" in record.getMessage()]
+    assert repr(threading.current_thread().name) in told
+    assert "'asking'" in told
+    caplog.clear()
+    elsewhere = ArtifactStore(tmp_path, lock_timeout=0.2)
+    with (
+        ArtifactStore(tmp_path).generating(Address("asks_itself", "asks_itself", "0" * 32)),
+        pytest.raises(LockTimeoutError),
+        elsewhere.generating(Address("asks_itself", "asks_itself", "0" * 32)),
+    ):
+        pass
+    assert "waiting for" in caplog.text
+    assert "this very process" not in caplog.text

@@ -32,6 +32,7 @@ from specimens import (
 )
 
 from persistable import ArtifactStore, FileIO, Persistable
+from persistable.address import Address
 from persistable.exceptions import (
     CorruptArtifactError,
     CorruptArtifactWarning,
@@ -201,16 +202,17 @@ def test_damaged_lineage(damage: Any, tmp_path) -> None:
     """A damaged lineage does not spoil the hit: reading it and verifying the store tell, and a commit mends it."""
     made = stored(fast(tmp_path), OLD, upstream=True)
     path = record_path(made).with_name(f"{made.key}.lineage.json")
-    lineage = made.store.lineage(made._address)
+    address = Address(made.payload_name, made.payload_name, made.key)
+    lineage = made.store.lineage(address)
     assert list(lineage) == [dependency.key for dependency in made.tracked_persistable_dependencies]
     damage(path)
     assert loaded(tmp_path, upstream=True) == OLD
     with pytest.raises(CorruptArtifactError) as caught:
-        made.store.lineage(made._address)
+        made.store.lineage(address)
     assert caught.value.path == str(path)
     assert [finding.problem is None for finding in made.store.check()] == [False]
     made.persist()
-    assert made.store.lineage(made._address) == lineage
+    assert made.store.lineage(address) == lineage
     assert [finding.problem for finding in made.store.check()] == [None]
 
 
@@ -323,13 +325,13 @@ def test_main_twin(tmp_path) -> None:
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
 @pytest.mark.parametrize(
     ("call", "suffix"),
-    [("open", ".json"), ("open", ".pickle"), ("open", "blob"), ("read", ".json"), ("read", ".pickle")],
+    [("open", ".json"), ("open", ".pickle"), ("lstat", "blob"), ("read", ".json"), ("read", ".pickle")],
 )
 def test_io_error_is_no_miss(call: str, suffix: str, code: int, tmp_path) -> None:
     """An error while opening or reading is raised as it is, by load and load_generate, and changes nothing."""
     stored(fast(tmp_path), OLD)
     before = artifact_files(tmp_path)
-    real_open, real_read, failing = os.open, os.read, set()
+    real_open, real_read, real_lstat, failing = os.open, os.read, os.lstat, set()
 
     def opened(path: Any, *args: Any, **options: Any) -> int:
         wanted = str(path).endswith(suffix)
@@ -346,7 +348,13 @@ def test_io_error_is_no_miss(call: str, suffix: str, code: int, tmp_path) -> Non
             raise OSError(code, os.strerror(code))
         return real_read(descriptor, size)
 
-    with mock.patch.object(os, "open", opened), mock.patch.object(os, "read", read):
+    def lstat(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith(suffix) and call == "lstat":
+            raise OSError(code, os.strerror(code), path)
+        return real_lstat(path, **options)
+
+    patches = {"open": opened, "read": read, "lstat": lstat}
+    with mock.patch.multiple(os, **patches):
         for use in ("load", "load_generate"):
             made = blob(tmp_path)
             with pytest.raises(OSError, match=os.strerror(code)) as caught:
@@ -522,7 +530,7 @@ def test_superseded_between_record_and_payload(tmp_path) -> None:
     real, numbers = os.open, itertools.count(1)
 
     def opened(path: Any, *args: Any, **options: Any) -> int:
-        if str(path).endswith(".pickle") and options.get("dir_fd") is not None:
+        if str(path).endswith(".pickle"):
             number = next(numbers)
             if number < 20:
                 with mock.patch.object(os, "open", real):

@@ -71,6 +71,11 @@ def place(tmp_path: Path) -> DictStorage:
     return DictStorage(f"dict://{tmp_path.name}-{os.urandom(4).hex()}")
 
 
+def record_of(p: Persistable[Any, Any]) -> str:
+    """Return the name of the object that is the record."""
+    return f"{p.payload_name}/{p.key}.json"
+
+
 def store(place: DictStorage, cache: Path | str = "off", **settings: Any) -> ArtifactStore:
     return ArtifactStore(place, cache=cache, **({"trust": "all"} | settings))
 
@@ -86,7 +91,7 @@ def test_a_payload_is_generated_once_and_then_loaded(place: DictStorage, tmp_pat
         f"{again.key}.json",
     ]
     written = [call for call in place.calls if call[0].startswith("put") and again.key in call[1]]
-    assert [operation for operation, name in written if name == again._address.record] == ["put_if_absent", "put"]
+    assert [operation for operation, name in written if name == record_of(again)] == ["put_if_absent", "put"]
     assert again.record.key == again.key
 
 
@@ -95,7 +100,7 @@ def test_the_second_load_downloads_no_payload(place: DictStorage, tmp_path: Path
     shared = store(place, tmp_path / "cache")
     p = ListP(shared, Params())
     p.load_generate()
-    payload = f"{p._address.folder}/{p.record.main_path}"
+    payload = f"{p.payload_name}/{p.record.main_path}"
     place.calls.clear()
     ListP(shared, Params()).load()
     assert ("get", payload) not in place.calls
@@ -134,7 +139,7 @@ def test_regenerating_replaces_the_record_and_leaves_the_old_payload_to_the_swee
     """A reader between record and payload still finds what it was promised; later a sweep collects it."""
     p = ListP(store(place, tmp_path), Params())
     p.generate()
-    old = f"{p._address.folder}/{p.record.main_path}"
+    old = f"{p.payload_name}/{p.record.main_path}"
     p.generate()
     assert old in place.objects
     assert p.store.sweep().names == ()
@@ -148,7 +153,7 @@ def test_damage_is_noticed_and_generated_again(place: DictStorage, tmp_path: Pat
     """Whatever happens to the objects, a wrong payload is never served; the record is kept in quarantine."""
     p = ListP(store(place, tmp_path / "a"), Params())
     p.load_generate()
-    name = f"{p._address.folder}/{p.record.main_path}" if what != "record" else p._address.record
+    name = f"{p.payload_name}/{p.record.main_path}" if what != "record" else record_of(p)
     content = place.objects[name][0]
     if what == "missing":
         del place.objects[name]
@@ -183,7 +188,7 @@ def test_a_failed_upload_leaves_the_old_artifact_and_nothing_else(place: DictSto
 
     def commit(failing: int | None, n: int) -> int:
         p = ListP(store(place), Params(n), [upstream])
-        p._payload = list(range(n))
+        p._Persistable__payload = list(range(n))  # type: ignore[attr-defined]
         real, count = type(place)._called, 0
 
         def called(self: DictStorage, operation: str, name: str) -> None:
@@ -226,7 +231,7 @@ def test_a_pickle_is_refused_without_a_trust_setting_and_told_before_generating(
     place.calls.clear()
     with pytest.raises(UntrustedArtifactError, match="owner is not known"):
         ListP(untrusted, Params()).load()
-    assert {name for _, name in place.calls} == {ListP(untrusted, Params())._address.record}  # not even downloaded
+    assert {name for _, name in place.calls} == {record_of(ListP(untrusted, Params()))}  # not even downloaded
 
 
 def test_an_endpoint_that_ignores_conditions_is_found_out(place: DictStorage) -> None:
@@ -297,7 +302,7 @@ def test_list_and_check(place: DictStorage, tmp_path: Path) -> None:
         persistable.load_generate()
     assert {address.key for address in p.store.list()} == {p.key, q.key}
     assert [finding.problem for finding in p.store.check()] == [None, None]
-    place.put(f"{p._address.folder}/{p.record.main_path}", b"other")
+    place.put(f"{p.payload_name}/{p.record.main_path}", b"other")
     assert [bool(finding.problem) for finding in p.store.check()].count(True) == 1
 
 

@@ -137,7 +137,7 @@ def test_what_a_signature_binds(tmp_path: Path, key: Path, how: str) -> None:
     root = tmp_path / "data"
     made = stored(fast(root, signing_key=key), VALUE)
     open_up(root)
-    payload, record = Path(made.persist_filepath), root / made._address.record
+    payload, record = Path(made.persist_filepath), root / made.payload_name / f"{made.key}.json"
     bomb = pickle.dumps(Bomb(tmp_path / "executed"))
     raw, old = record.read_bytes(), made.record.files[0]
     payload.write_bytes(bomb)

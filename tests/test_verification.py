@@ -124,7 +124,7 @@ def test_remote_stores_are_verified_too(tmp_path: Path) -> None:
     place = DictStorage(f"dict://{tmp_path}")
     store = ArtifactStore(place, trust="all", cache=tmp_path)
     made = [stored(store, n, n=n) for n in range(3)]
-    name = f"{made[0]._address.folder}/{made[0].record.main_path}"
+    name = f"{made[0].payload_name}/{made[0].record.main_path}"
     place.put(name, b"x" * len(place.objects[name][0]))
     found = {finding.key: finding for finding in store.check(quarantine=True)}
     assert [bool(found[one.key].problem) for one in made] == [True, False, False]
