@@ -184,6 +184,7 @@ def measured_memory() -> Iterator[Peak]:
             peak.bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         return
+    _give_back()
     before, done = _resident(), threading.Event()
 
     def watch() -> None:
@@ -198,6 +199,16 @@ def measured_memory() -> Iterator[Peak]:
         done.set()
         thread.join()
         peak.bytes = max(peak.bytes, _resident() - before)
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, which would otherwise be used again without a trace."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # of glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident() -> int:

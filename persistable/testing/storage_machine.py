@@ -7,16 +7,17 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, precondition, rule, run_state_machine_as_test
 
 from persistable.storage import Storage
+from persistable.testing.equality import difference
 
 __all__ = ["compare_with_dict"]
 
 # no name is a folder of another one
-NAMES = ("a", "ab", "b/c", "b/cd", "b/ä ö", "b/d/e", "b/d/100% sure?#1", "b c/+~'.")
+NAMES = ("a", "ab", "b/c", "b/ä ö", "b/d/100% sure?#1", "b c/+~'.")
 FOLDERS = ("", "a", "b", "b/d", "b c", "none")
 CONTENT = st.binary(max_size=50) | st.sampled_from([b"", b"x", b"y" * 70_000])
 
@@ -80,7 +81,7 @@ def compare_with_dict(storage: Storage, scratch: Path, *, examples: int, steps: 
         @rule(name=st.sampled_from(NAMES))
         def get(self, name: str) -> None:
             if name in self.model:
-                assert storage.get(self.at(name)) == self.model[name]
+                assert difference(storage.get(self.at(name)), self.model[name], name) is None
             else:
                 with pytest.raises(FileNotFoundError):
                     storage.get(self.at(name))
@@ -90,7 +91,7 @@ def compare_with_dict(storage: Storage, scratch: Path, *, examples: int, steps: 
             path = scratch / f"down-{next(numbers)}"
             if name in self.model:
                 storage.fetch(self.at(name), str(path), len(self.model[name]))
-                assert path.read_bytes() == self.model[name]
+                assert difference(path.read_bytes(), self.model[name], name) is None
             else:
                 with pytest.raises(FileNotFoundError):
                     storage.fetch(self.at(name), str(path), 1)
@@ -110,7 +111,7 @@ def compare_with_dict(storage: Storage, scratch: Path, *, examples: int, steps: 
         def teardown(self) -> None:
             self.list("")
             for name in self.model:
-                assert storage.get(self.at(name)) == self.model[name]
+                assert difference(storage.get(self.at(name)), self.model[name], name) is None
                 storage.delete(self.at(name))
 
     run_state_machine_as_test(
@@ -120,6 +121,7 @@ def compare_with_dict(storage: Storage, scratch: Path, *, examples: int, steps: 
             stateful_step_count=steps,
             deadline=None,
             database=None,
+            phases=[Phase.generate, Phase.shrink],  # an explanation would take many more calls
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         ),
