@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import pytest
+
 __all__ = ["Peak", "at_once", "descriptors", "failing_reads", "failure", "in_child", "interrupted", "measured_memory"]
 
 T = TypeVar("T")
@@ -78,9 +80,6 @@ class _FailingFile(io.BufferedReader):
         self._take(count)
         return count
 
-    def fileno(self) -> int:
-        raise OSError(errno.ENOTSUP, "this file is read by its methods only")
-
 
 @contextlib.contextmanager
 def failing_reads(path: str, after: int, error: BaseException) -> Iterator[list[bool]]:
@@ -94,13 +93,14 @@ def failing_reads(path: str, after: int, error: BaseException) -> Iterator[list[
             return _FailingFile(path, after, error, tripped)
         return real(file, mode, *arguments, **options)
 
-    builtins.open = fake
-    io.open = fake
-    try:
+    def by_its_methods(*_: Any) -> int:
+        raise OSError(errno.ENOTSUP, "this file is read by its methods only")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtins, "open", fake)
+        patch.setattr(io, "open", fake)
+        patch.setattr(os, "sendfile", by_its_methods, raising=False)
         yield tripped
-    finally:
-        builtins.open = real
-        io.open = real
 
 
 def interrupted(call: Callable[[], object], after: float) -> bool:
