@@ -8,6 +8,7 @@ more. A lease saves duplicate work; if one is lost to a pause that was too long,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 from persistable.conditions import conditions_of
 from persistable.lock import PATIENCE, Lock, NotFree
 from persistable.logging import LOGGER
-from persistable.naming import lease_name
+from persistable.naming import STAGED, lease_name
 from persistable.process import alive, here, me
 from persistable.storage import Storage
 
@@ -60,7 +61,7 @@ def acquire(
         elif lease.is_mine(content):  # the answer to an earlier attempt was lost on the way
             taken = True
         elif (content == watched and now - since > LIFETIME) or _is_dead(content):
-            taken = lease.take_over(version, content)
+            taken = lease.take_over(version, content, waited=now - since if content == watched else 0.0)
         else:
             taken = False
         if taken:
@@ -104,15 +105,25 @@ class _Lease:
     def is_mine(self, content: bytes) -> bool:
         return bool(_read(content).get("token") == self._token)
 
-    def take_over(self, version: str | None, content: bytes) -> bool:
-        """Replace the lease of a dead owner; return whether it was this one who did."""
+    def take_over(self, version: str | None, content: bytes, waited: float) -> bool:
+        """Replace the lease of an owner who is dead for so many seconds; return whether it was this one who did."""
         storage = self._storage
         LOGGER.info("taking over the lease %s of %s", storage.locate(self.name), _owner(content))
         if version is not None and conditions_of(storage, self._folder).replace:
             return storage.put_if_match(self.name, self.content(), version)
-        if _look(storage, self.name)[1] == content:  # two who come here at the same moment may both go on
-            storage.delete(self.name)
-        return storage.put_if_absent(self.name, self.content())
+        # one of many creates the claim to just this content; one that died with it leaves the next try to the others
+        lifetimes = int(waited // LIFETIME)
+        claim = f"{self._folder}/{STAGED}{hashlib.sha256(content).hexdigest()[:32]}-{lifetimes}"
+        if not storage.put_if_absent(claim, self.content()):
+            return False
+        try:
+            if _look(storage, self.name)[1] != content:  # somebody was faster, or it beats after all
+                return False
+            storage.put(self.name, self.content())
+            return True
+        finally:
+            with contextlib.suppress(OSError):
+                storage.delete(claim)
 
     def hold(self) -> Lock:
         thread = threading.Thread(target=self._keep, name="persistable-lease", daemon=True)
@@ -142,8 +153,9 @@ class _Lease:
             except OSError as error:  # the next beat may go through
                 LOGGER.debug("no beat for the lease %s: %s", self._storage.locate(self.name), error)
                 continue
-            if not kept:
+            if not kept and not self._released.is_set():
                 LOGGER.warning("the lease %s was lost: work may be done twice", self._storage.locate(self.name))
+            if not kept:
                 return
 
 

@@ -11,21 +11,29 @@ __all__ = ["alive", "here", "me"]
 
 
 def alive(process: int) -> bool:
-    """Whether a process of this machine is still there; one that belongs to somebody else is."""
+    """Whether a process of this machine is still running; one that belongs to somebody else is."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:  # one that has ended stays until its parent asks for it
+            return not file.read().rpartition(b") ")[2].startswith((b"Z", b"X"))
+    except OSError:
+        return True
 
 
 @functools.lru_cache(maxsize=1)
 def here() -> str:
-    """Return what the process ids of this machine (or container) have in common: its name and its pid namespace."""
+    """Return what the process ids of this machine (or container) have in common: name, boot and pid namespace.
+
+    Names alone do not tell machines apart, and the first namespace has the same number on all of them.
+    """
     try:
-        return f"{host()}-{os.stat('/proc/self/ns/pid').st_ino}"
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{host()}-{file.read().strip()}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return host()
 
