@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from servers import azurite as azurite_server
 from servers import moto as moto_server
+from servers.azurite import Azurite
 from servers.moto import Moto
 
 
@@ -11,6 +13,13 @@ from servers.moto import Moto
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
     """A running server that speaks S3."""
     with moto_server.serving(tmp_path_factory.mktemp("moto") / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A running server that speaks Azure Blob Storage."""
+    with azurite_server.serving(tmp_path_factory.mktemp("azurite") / "log") as server:
         yield server
 
 
