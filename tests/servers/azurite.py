@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from servers import free_port, running
 
 INSTALL = "npm install --prefix .servers azurite"

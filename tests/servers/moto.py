@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from servers import free_port, running
 
 INSTALL = "pip install 'moto[server]' boto3"

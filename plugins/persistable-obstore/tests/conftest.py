@@ -1,5 +1,6 @@
 """Servers for the tests of this plugin, one of each per session, and an environment without anybody's credentials."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -26,10 +27,11 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Leave no variable and no file in which a client would look for credentials, endpoints or proxies."""
-    import os
 
     for name in [*os.environ]:
-        if name.upper().startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR")) or name.lower().endswith("_proxy"):
+        if name.upper().startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR")) or name.lower().endswith(
+            "_proxy"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

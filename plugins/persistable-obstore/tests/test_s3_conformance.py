@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from persistable_obstore import ObjectStorage
 from servers import free_port
 from servers.moto import KEY, SECRET, Moto
 
 from persistable.storage import Storage
 from persistable.testing import StorageTests
-from persistable_obstore import ObjectStorage
 
 MIB = 1 << 20
 

@@ -11,15 +11,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from persistable.logging import LOGGER
-
+from persistable.exceptions import StorageConnectionError, StorageError, StoragePermissionError
+from persistable.storage import Entry
 from persistable_obstore.place import Place
 from persistable_obstore.settings import Settings
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-__all__ = ["abort_uploads", "connect"]
+__all__ = ["Uploads", "connect"]
 
 _ENDPOINT = ("endpoint_url_s3", "endpoint_url", "endpoint")
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -43,38 +43,63 @@ def connect(place: Place, options: Mapping[str, Any]) -> S3Store:
     return S3Store(place.bucket, prefix=place.prefix or None, **settings.arguments)
 
 
-def abort_uploads(place: Place, options: Mapping[str, Any], before: float) -> Iterator[str]:
-    """Abort multipart uploads that were begun before a time and never ended; yield the names they were for.
+class Uploads:
+    """Multipart uploads that are open below a place. obstore has no call for that, boto3 has."""
 
-    obstore has no call for that, boto3 has; without it there is nothing to do but to say so.
-    """
-    try:
+    def __init__(self, place: Place, options: Mapping[str, Any]) -> None:
+        """Raises ImportError if boto3 is not installed."""
         import boto3
         from botocore.config import Config
-    except ImportError:
-        LOGGER.info("uploads that were left open at %s are not looked for: pip install boto3", place.url)
-        return
-    settings = _settings(options)
-    config = settings.config
-    identity = settings.provider() if settings.provider is not None else {}
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.find(_ENDPOINT, _ENDPOINT_VARIABLES),
-        region_name=settings.find(("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION")) or "us-east-1",
-        aws_access_key_id=identity.get("access_key_id", config.get("access_key_id")),
-        aws_secret_access_key=identity.get("secret_access_key", config.get("secret_access_key")),
-        aws_session_token=identity.get("token", config.get("session_token", config.get("token"))),
-        config=Config(s3={"addressing_style": "auto" if config.get("virtual_hosted_style_request") else "path"}),
-    )
-    with contextlib.closing(client):
-        start = f"{place.prefix}/" if place.prefix else ""
-        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=place.bucket, Prefix=start):
-            for upload in page.get("Uploads", ()):
-                if upload["Initiated"].timestamp() <= before:
-                    client.abort_multipart_upload(
-                        Bucket=place.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
-                    yield upload["Key"].removeprefix(start)
+
+        settings = _settings(options)
+        config = settings.config
+        identity = settings.provider() if settings.provider is not None else {}
+        region = settings.find(("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION"))
+        self._place, self._start = place, f"{place.prefix}/" if place.prefix else ""
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=settings.find(_ENDPOINT, _ENDPOINT_VARIABLES),
+            region_name=region or "us-east-1",
+            aws_access_key_id=identity.get("access_key_id", config.get("access_key_id")),
+            aws_secret_access_key=identity.get("secret_access_key", config.get("secret_access_key")),
+            aws_session_token=identity.get("token", config.get("session_token", config.get("token"))),
+            config=Config(s3={"addressing_style": "auto" if config.get("virtual_hosted_style_request") else "path"}),
+        )
+
+    def list(self) -> list[Entry]:
+        """Return them all."""
+        with contextlib.closing(self._client), self._told("uploads", self._place.url):
+            pages = self._client.get_paginator("list_multipart_uploads")
+            return [
+                Entry(upload["Key"].removeprefix(self._start), 0, upload["Initiated"].timestamp(), upload["UploadId"])
+                for page in pages.paginate(Bucket=self._place.bucket, Prefix=self._start)
+                for upload in page.get("Uploads", ())
+            ]
+
+    def abort(self, upload: Entry) -> None:
+        """End one of them, and drop the parts that it has."""
+        with contextlib.closing(self._client), self._told("abort", f"{self._place.url}/{upload.name}"):
+            self._client.abort_multipart_upload(
+                Bucket=self._place.bucket, Key=self._start + upload.name, UploadId=upload.version
+            )
+
+    @contextlib.contextmanager
+    def _told(self, operation: str, url: str) -> Iterator[None]:
+        """Raise errors of ours for boto3's, whose texts have no credentials."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            if said.get("Code") == "NoSuchUpload":
+                return
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status == 403:
+                raise StoragePermissionError(url=url, operation=operation, reason=str(error)) from error
+            raise StorageError(f"{operation} {url}: {error}", url=url, operation=operation) from error
+        except BotoCoreError as error:
+            raise StorageConnectionError(url=url, operation=operation, reason=str(error)) from error
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:

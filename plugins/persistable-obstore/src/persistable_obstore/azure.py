@@ -1,8 +1,8 @@
 """Azure Blob Storage.
 
-obstore reads options, ``AZURE_STORAGE_*`` variables, and the metadata of machines. Connection strings and the names that
-the az command has for variables are understood too. Whoever is logged in by other means is found by azure-identity,
-where it is installed.
+obstore reads options, ``AZURE_STORAGE_*`` variables, and the metadata of machines. Connection strings, and the names
+that the az command has for variables, are understood too. Whoever is logged in by other means is found by
+azure-identity, where it is installed.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def _is_identified(settings: Settings) -> bool:
     """Whether options, or variables that obstore reads by itself, say who asks."""
     if settings.config.keys() & _IDENTITY:
         return True
-    return any(
-        os.environ.get(prefix + name.upper()) for name in _IDENTITY for prefix in ("AZURE_STORAGE_", "AZURE_")
-    )
+    return any(os.environ.get(prefix + name.upper()) for name in _IDENTITY for prefix in ("AZURE_STORAGE_", "AZURE_"))
 
 
 def _has_azure_identity() -> bool:

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from persistable.exceptions import (
     NoSuchPlaceError,
@@ -21,7 +22,7 @@ from persistable.exceptions import (
 )
 from persistable.redaction import redacted
 
-__all__ = ["is_unsatisfiable", "says_nothing", "translated"]
+__all__ = ["is_about_the_place", "is_unsatisfiable", "says_nothing", "translated"]
 
 _STATUS = re.compile(r"status code: (\d{3})|\(code: (\d{3})\)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -53,8 +54,8 @@ _WHO = {
 _FULL = {"AccountQuotaExceeded", "InsufficientStorage", "QuotaExceeded", "StorageFull", "XMinioStorageFull"}
 # where credentials are asked for: metadata of machines and containers, token services
 _ASKING = re.compile(
-    r"credential provider|token request|://169\.254\.|://metadata\.google|://sts\.|/oauth2/|Azure CLI|credential|"
-    r"[Aa]ccess [Kk]ey|SAS key"
+    r"credential|token request|Azure CLI|[Aa]ccess [Kk]ey|SAS key|://169\.254\.|://metadata\.google|://sts\.|/oauth2/|"
+    r"/latest/(api/token|meta-data)|/computeMetadata/|/metadata/identity"
 )
 
 
@@ -66,6 +67,15 @@ def says_nothing(error: BaseException) -> bool:
 def is_unsatisfiable(error: BaseException) -> bool:
     """Whether a range was asked for that begins behind the end of the object."""
     return _status(_head(error)) == 416
+
+
+def is_about_the_place(error: BaseException) -> bool:
+    """Whether it is the bucket or the container that is not there."""
+    text = _head(error)
+    code = _CODE.search(text)
+    if code is not None:
+        return code[1] in _NO_PLACE
+    return "container does not exist" in text  # as a list of deletions has it
 
 
 def translated(error: Exception, *, url: str, operation: str, secrets: Iterable[str] = ()) -> Exception:
@@ -86,8 +96,8 @@ def _failure(error: Exception, text: str, url: str, operation: str, reason: str)
 
     status = _status(text)
     code = found[1] if (found := _CODE.search(text)) else ""
-    kind: type[StorageError] | None = None
-    if code in _NO_PLACE or "container does not exist" in text or "bucket does not exist" in text:
+    kind: Any = None
+    if is_about_the_place(error):
         kind = NoSuchPlaceError
     elif isinstance(error, FileNotFoundError):
         missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
@@ -105,10 +115,13 @@ def _failure(error: Exception, text: str, url: str, operation: str, reason: str)
         kind = UnsupportedOperationError
     elif "dns error" in str(error) and "Temporary failure" not in str(error):
         kind, reason = NoSuchPlaceError, "the name of its host is not known"
-    elif status is None and "HTTP error" in text or status is not None and status >= 500 or status in (408, 429):
+    elif status in (408, 429) or (status >= 500 if status else "HTTP error" in text):
         kind = StorageConnectionError
+    elif status == 404:  # of something that is no object
+        kind = NoSuchPlaceError
     if kind is not None:
-        return kind(url=url, operation=operation, reason=reason)  # type: ignore[call-arg]
+        failure: StorageError = kind(url=url, operation=operation, reason=reason)
+        return failure
     if status in (301, 307, 400) and ("Redirect" in code or "redirect" in text or "Region" in code):
         reason += ": the bucket is in another region, give its region"
     return StorageError(f"{operation} {url}: {reason}", url=url, operation=operation)

@@ -8,6 +8,7 @@ the child.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import signal
@@ -58,13 +59,13 @@ class Delegate:
         """Whether it was made by this process, not by the one that this was forked from."""
         return self._owner == os.getpid()
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Call a method of the storage, and return or raise what it does."""
         with self._lock:
             process = self._free.pop() if self._free else None
         if process is None:
             process = _Process(self._url, self._options)
-        succeeded, result = process.call(method, arguments)
+        succeeded, result = process.call(method, arguments, named)
         with self._lock:
             self._free.append(process)
         if succeeded:
@@ -87,7 +88,7 @@ class _Process:
                 "process; start processes with multiprocessing's 'spawn' or 'forkserver'",
             ) from error
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a program of ours
             [sys.executable, "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -108,10 +109,10 @@ class _Process:
         assert self._process.stdout is not None
         return self._process.stdout  # type: ignore[return-value]
 
-    def call(self, method: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    def call(self, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[bool, Any]:
         """Return whether a call succeeded, and what it returned or raised."""
         try:
-            pickle.dump((method, arguments), self._input)
+            pickle.dump((method, arguments, named), self._input)
             self._input.flush()
             return pickle.load(self._output)  # type: ignore[no-any-return]
         except (EOFError, OSError) as error:
@@ -148,13 +149,13 @@ def serve() -> None:
     storage = ObjectStorage(url, **options)
     with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
-            method, arguments = pickle.load(requests)
-            _reply(replies, _outcome(getattr(storage, method), arguments))
+            method, arguments, named = pickle.load(requests)
+            _reply(replies, _outcome(functools.partial(getattr(storage, method), *arguments, **named)))
 
 
-def _outcome(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+def _outcome(call: Callable[[], Any]) -> tuple[bool, Any]:
     try:
-        result = call(*arguments)
+        result = call()
         return True, list(result) if hasattr(result, "__next__") else result
     except BaseException as error:  # noqa: BLE001 - raised where it was called from
         return False, error

@@ -1,7 +1,7 @@
 """Google Cloud Storage.
 
-obstore reads options, ``GOOGLE_*`` variables, the application's default credentials, and the metadata of machines. Kinds
-of credentials that it does not know are found by google-auth, where it is installed.
+obstore reads options, ``GOOGLE_*`` variables, the application's default credentials, and the metadata of machines. What
+kinds of credentials it does not know are found by google-auth, where it is installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _settings(options: Mapping[str, Any]) -> Settings:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST")
     if emulator and settings.find(("base_url",), ("GOOGLE_BASE_URL",)) is None:
         settings.config["base_url"] = emulator if "://" in emulator else f"http://{emulator}"
-        settings.config.setdefault("skip_signature", True)
+        settings.config.setdefault("bearer_token", "emulator")  # skip_signature is for reading alone
     settings.allow_http_for(settings.find(("base_url",), ("GOOGLE_BASE_URL",)))
     if settings.provider is None and not _is_identified(settings):
         settings.provider = _default_credentials()

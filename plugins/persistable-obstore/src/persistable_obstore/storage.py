@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
+from persistable.logging import LOGGER
 from persistable.redaction import secrets_of
 from persistable.storage import Capabilities, Entry, Storage
-
 from persistable_obstore import forked
 from persistable_obstore.place import Place
 from persistable_obstore.settings import secrets_of_environment
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectStorage"]
 
-P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _SERVICES = {"s3": "amazon", "az": "azure", "gs": "google"}
@@ -33,18 +34,16 @@ _WHOLE = 4  # parts: what has no more is uploaded in one request, of which a kil
 _PAGE = 1000
 
 
-def _here_or_elsewhere(
-    method: Callable[Concatenate[ObjectStorage, P], T],
-) -> Callable[Concatenate[ObjectStorage, P], T]:
+def _here_or_elsewhere(method: F) -> F:
     """Have a method work in a forked child too."""
 
     @functools.wraps(method)
-    def call(self: ObjectStorage, *arguments: P.args, **named: P.kwargs) -> T:
+    def call(self: ObjectStorage, *arguments: Any, **named: Any) -> Any:
         if forked.is_needed():
-            return self._delegate().call(method.__name__, *arguments, *named.values())  # type: ignore[no-any-return]
+            return self._delegate().call(method.__name__, *arguments, **named)
         return method(self, *arguments, **named)
 
-    return call
+    return cast("F", call)
 
 
 class ObjectStorage(Storage):
@@ -90,7 +89,8 @@ class ObjectStorage(Storage):
 
     @_here_or_elsewhere
     def get(self, name: str) -> bytes:
-        return self._done("get", name, lambda store: _obstore().get(store, name).bytes().to_bytes())
+        content: bytes = self._done("get", name, lambda store: _obstore().get(store, name).bytes().to_bytes())
+        return content
 
     @_here_or_elsewhere
     def put(self, name: str, data: bytes) -> None:
@@ -122,10 +122,8 @@ class ObjectStorage(Storage):
 
     @_here_or_elsewhere
     def delete(self, name: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self._done("delete", name, lambda store: _obstore().delete(store, name))
-        except FileNotFoundError:
-            pass
 
     @_here_or_elsewhere
     def put_if_absent(self, name: str, data: bytes) -> bool:
@@ -133,8 +131,8 @@ class ObjectStorage(Storage):
 
     @_here_or_elsewhere
     def put_if_match(self, name: str, data: bytes, version: str) -> bool:
-        key = "version" if self.place.scheme == "gs" else "e_tag"
-        return self._put_on_condition("put_if_match", name, data, {key: version})  # type: ignore[misc]
+        mode: PutMode = {"version": version} if self.place.scheme == "gs" else {"e_tag": version}
+        return self._put_on_condition("put_if_match", name, data, mode)
 
     @_here_or_elsewhere
     def put_file(self, name: str, path: str) -> None:
@@ -173,17 +171,31 @@ class ObjectStorage(Storage):
             file.write(data)
             self._fetch_rest(file, name, len(data), min(size, meta["size"]), meta["e_tag"])
 
-    @_here_or_elsewhere
-    def abort_uploads(self, before: float) -> list[str]:
-        """Abort uploads that were begun before a time and never ended; return the names they were for.
+    def uploads(self) -> Iterator[Entry]:
+        """Yield the uploads in parts that are open, which boto3 has to be installed for.
 
-        That is for S3 alone, and done by boto3, if it is installed. Azure and Google drop theirs after a week.
+        There are none but on S3: Azure drops blocks that no blob has after a week by itself, and so can a bucket of
+        Google's, by a rule of its own.
         """
-        if self.place.scheme != "s3":
-            return []
+        if self.place.scheme == "s3":
+            yield from self._uploads()
+
+    @_here_or_elsewhere
+    def _uploads(self) -> Sequence[Entry]:
         from persistable_obstore import amazon
 
-        return [*amazon.abort_uploads(self.place, self._options, before)]
+        try:
+            found = amazon.Uploads(self.place, self._options)
+        except ImportError:
+            LOGGER.info("uploads that were left open at %s are not looked for: pip install boto3", self.url)
+            return []
+        return found.list()
+
+    @_here_or_elsewhere
+    def abort(self, upload: Entry) -> None:
+        from persistable_obstore import amazon
+
+        amazon.Uploads(self.place, self._options).abort(upload)
 
     # -- how
 
@@ -196,10 +208,14 @@ class ObjectStorage(Storage):
     def _put_on_condition(self, operation: str, name: str, data: bytes, mode: PutMode) -> bool:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+        from persistable_obstore.failures import is_about_the_place
+
         def put(store: Any) -> bool:
             try:
                 _obstore().put(store, name, data, mode=mode, use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
+            except (AlreadyExistsError, PreconditionError) as error:
+                if is_about_the_place(error):
+                    raise
                 return False
             return True
 
@@ -228,7 +244,7 @@ class ObjectStorage(Storage):
             data = self._done(
                 "fetch",
                 name,
-                lambda store: _obstore().get(store, name, options=wanted).bytes(),  # type: ignore[arg-type]
+                lambda store: _obstore().get(store, name, options=wanted).bytes(),
             )
             with lock:
                 file.seek(begin)
