@@ -11,7 +11,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from persistable.exceptions import StorageConnectionError, StorageError, StoragePermissionError
+from persistable.exceptions import (
+    StorageConnectionError,
+    StorageCredentialsError,
+    StorageError,
+    StoragePermissionError,
+)
 from persistable.storage import Entry
 from persistable_obstore.place import Place
 from persistable_obstore.settings import Settings
@@ -38,7 +43,7 @@ def connect(place: Place, options: Mapping[str, Any]) -> S3Store:
     """Return obstore's client for a bucket. Raises ImportError if a profile is asked for and boto3 is not installed."""
     from obstore.store import S3Store
 
-    settings = _settings(options)
+    settings = _settings(place, options)
     settings.config.setdefault("disable_bulk_delete", True)  # one at a time is all we do, and everybody has that
     return S3Store(place.bucket, prefix=place.prefix or None, **settings.arguments)
 
@@ -51,12 +56,12 @@ class Uploads:
         import boto3
         from botocore.config import Config
 
-        settings = _settings(options)
+        settings = _settings(place, options)
         config = settings.config
         identity = settings.provider() if settings.provider is not None else {}
         region = settings.find(("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION"))
         self._place, self._start = place, f"{place.prefix}/" if place.prefix else ""
-        self._client = boto3.client(
+        self._client = boto3.Session().client(
             "s3",
             endpoint_url=settings.find(_ENDPOINT, _ENDPOINT_VARIABLES),
             region_name=region or "us-east-1",
@@ -102,12 +107,12 @@ class Uploads:
             raise StorageConnectionError(url=url, operation=operation, reason=str(error)) from error
 
 
-def _settings(options: Mapping[str, Any]) -> Settings:
+def _settings(place: Place, options: Mapping[str, Any]) -> Settings:
     rest = dict(options)
     profile = rest.pop("profile", None)
     settings = Settings(rest, "aws_")
     if profile is not None or (settings.provider is None and _may_need_a_profile(settings)):
-        _take_profile(settings, profile)
+        _take_profile(place, settings, profile)
     settings.allow_http_for(settings.find(_ENDPOINT, _ENDPOINT_VARIABLES))
     return settings
 
@@ -120,10 +125,11 @@ def _may_need_a_profile(settings: Settings) -> bool:
     )
 
 
-def _take_profile(settings: Settings, profile: str | None) -> None:
+def _take_profile(place: Place, settings: Settings, profile: str | None) -> None:
     """Take credentials, region and endpoint from a profile of ``~/.aws``; what is set otherwise has precedence."""
     try:
         import boto3
+        import botocore.exceptions
         import botocore.session
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as error:
@@ -131,12 +137,16 @@ def _take_profile(settings: Settings, profile: str | None) -> None:
             return  # the files are there, and may have nothing to do with it
         raise ImportError("profiles of ~/.aws are read by boto3: pip install boto3") from error
     session = botocore.session.Session(profile=profile)
-    scoped = session.get_scoped_config()
+    try:
+        scoped = session.get_scoped_config()
+        is_known = session.get_credentials() is not None
+    except botocore.exceptions.BotoCoreError as error:  # no such profile, files that cannot be read, a login that is over
+        raise StorageCredentialsError(url=place.url, operation="open", reason=str(error)) from error
     for name, options, variables in (
         ("region", ("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION")),
         ("endpoint_url", _ENDPOINT, _ENDPOINT_VARIABLES),
     ):
         if scoped.get(name) and settings.find(options, variables) is None:
             settings.config[options[-1] if name != "region" else name] = scoped[name]
-    if session.get_credentials() is not None:
+    if is_known:
         settings.provider = Boto3CredentialProvider(boto3.Session(botocore_session=session))

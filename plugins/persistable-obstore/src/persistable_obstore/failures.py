@@ -54,7 +54,7 @@ _WHO = {
 _FULL = {"AccountQuotaExceeded", "InsufficientStorage", "QuotaExceeded", "StorageFull", "XMinioStorageFull"}
 # where credentials are asked for: metadata of machines and containers, token services
 _ASKING = re.compile(
-    r"credential|token request|Azure CLI|[Aa]ccess [Kk]ey|SAS key|://169\.254\.|://metadata\.google|://sts\.|/oauth2/|"
+    r"credential|token request|Azure CLI|[Aa]ccess ?[Kk]ey|SAS key|://169\.254\.|://metadata\.google|://sts\.|/oauth2/|"
     r"/latest/(api/token|meta-data)|/computeMetadata/|/metadata/identity"
 )
 
