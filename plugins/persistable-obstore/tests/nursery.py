@@ -108,4 +108,4 @@ if __name__ == "__main__":
     nursery = Nursery(**json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         order, *arguments = json.loads(line)
-        print(json.dumps(getattr(nursery, order)(*arguments)), flush=True)
+        print(json.dumps(getattr(nursery, order)(*arguments)), flush=True)  # noqa: T201 - that is its answer

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from persistable_obstore import ObjectStorage
 from servers import proxy
 from servers.azurite import Azurite
 from servers.moto import KEY, SECRET, Moto
@@ -21,7 +22,6 @@ from persistable.exceptions import (
     StorageFullError,
     StoragePermissionError,
 )
-from persistable_obstore import ObjectStorage
 
 MIB = 1 << 20
 BRIEFLY: dict[str, Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
@@ -92,11 +92,9 @@ def test_wrong_key_of_an_account(azurite: Azurite, tmp_path: Path) -> None:
 
 
 def test_no_such_host(tmp_path: Path) -> None:
-    """A host whose name is not known does not exist."""
+    """A host whose name is not known does not exist; without a network nobody knows."""
     options = {"endpoint": "http://no-such-host.invalid", "access_key_id": KEY, "secret_access_key": SECRET}
-    assert kinds(ObjectStorage("s3://bucket", retry_config=BRIEFLY, **options), tmp_path / "file") == {
-        NoSuchPlaceError
-    }
+    assert kinds(ObjectStorage("s3://bucket", retry_config=BRIEFLY, **options), tmp_path / "file") == {NoSuchPlaceError}
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
@@ -197,7 +195,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         key = f"<AWSAccessKeyId>{KEY}</AWSAccessKeyId><StringToSign>{SECRET}</StringToSign>"
         return f"<Error><Code>{self.code}</Code><Message>It is {KEY} who asks</Message>{key}</Error>".encode()
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - as http.server wants them
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
 
     def log_message(self, *_: Any) -> None:
         pass

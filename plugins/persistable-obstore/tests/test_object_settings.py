@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from persistable_obstore import ObjectStorage, amazon, azure, google
+from persistable_obstore.place import Place
 from servers.azurite import ACCOUNT, Azurite
 from servers.azurite import KEY as ACCOUNT_KEY
 from servers.moto import KEY, REGION, SECRET, Moto
 
 from persistable.exceptions import StorageCredentialsError
-from persistable_obstore import ObjectStorage, amazon, azure, google
-from persistable_obstore.place import Place
 
 
 def client(storage: ObjectStorage) -> Any:
@@ -151,7 +151,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def hide(package: str) -> None:
         for name in [*sys.modules]:
-            if name == package or name.startswith(f"{package}.") or name.startswith("obstore.auth."):
+            if name == package or name.startswith((f"{package}.", "obstore.auth.")):
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, package, None)
 
@@ -243,7 +243,9 @@ def test_key_of_a_service_account_that_is_none(tmp_path: Path) -> None:
 
 def test_limits_can_be_set() -> None:
     """Retries and timeouts have defaults of ours, and an option each."""
-    settings = amazon._settings(Place.of("s3://bucket"), {"client_options": {"timeout": "5s"}, "retry_config": {"max_retries": 1}})
+    settings = amazon._settings(
+        Place.of("s3://bucket"), {"client_options": {"timeout": "5s"}, "retry_config": {"max_retries": 1}}
+    )
     assert settings.client["timeout"] == "5s"
     assert settings.client["connect_timeout"].total_seconds() == 5
     assert settings.retry["max_retries"] == 1

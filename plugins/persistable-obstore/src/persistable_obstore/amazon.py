@@ -140,7 +140,9 @@ def _take_profile(place: Place, settings: Settings, profile: str | None) -> None
     try:
         scoped = session.get_scoped_config()
         is_known = session.get_credentials() is not None
-    except botocore.exceptions.BotoCoreError as error:  # no such profile, files that cannot be read, a login that is over
+    except (
+        botocore.exceptions.BotoCoreError
+    ) as error:  # no such profile, files that cannot be read, a login that is over
         raise StorageCredentialsError(url=place.url, operation="open", reason=str(error)) from error
     for name, options, variables in (
         ("region", ("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION")),
