@@ -1,6 +1,6 @@
 """azurite, Microsoft's emulator of Azure Blob Storage, on loopback.
 
-It is an npm package: ``npm install --prefix .servers azurite`` in the root of the tree, or anywhere on the PATH.
+It is an npm package: ``npm install --prefix .servers azurite@3`` in the root of the tree, or anywhere on the PATH.
 """
 
 import base64
@@ -18,7 +18,7 @@ import pytest
 
 from servers import free_port, running
 
-INSTALL = "npm install --prefix .servers azurite"
+INSTALL = "npm install --prefix .servers azurite@3"
 FOLDER = Path(__file__).parent.parent.parent / ".servers" / "node_modules" / ".bin"
 # of every azurite: https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
 ACCOUNT = "devstoreaccount1"

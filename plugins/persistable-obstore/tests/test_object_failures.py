@@ -143,6 +143,13 @@ def test_upload_in_parts_that_is_cut_off_is_swept(moto: Moto, tmp_path: Path) ->
         assert storage.get("folder/name") == b"old"
 
 
+@pytest.fixture(params=["one stream", "ranges"])
+def download(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have downloads take either way, however fast they are."""
+    monkeypatch.setattr("persistable_obstore.storage._FAST", 0 if request.param == "one stream" else 1 << 60)
+
+
+@pytest.mark.usefixtures("download")
 @pytest.mark.parametrize("size", [3 * MIB, 24 * MIB])
 def test_line_that_is_cut_once_is_no_error(moto: Moto, tmp_path: Path, size: int) -> None:
     """What the client can try again is not told; both ways."""
@@ -160,6 +167,7 @@ def test_line_that_is_cut_once_is_no_error(moto: Moto, tmp_path: Path, size: int
     assert moto.uploads(bucket) == []
 
 
+@pytest.mark.usefixtures("download")
 def test_download_that_is_cut_off_is_an_error(moto: Moto, tmp_path: Path) -> None:
     """What was lost on the way is told, and not taken for a shorter object."""
     bucket = moto.bucket()

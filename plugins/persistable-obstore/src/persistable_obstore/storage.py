@@ -7,6 +7,7 @@ import functools
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -31,6 +32,7 @@ _SERVICES = {"s3": "amazon", "az": "azure", "gs": "google"}
 _MIB = 1 << 20
 _MOST_PARTS = 10_000  # of an upload, by S3's rules; Azure and Google allow more
 _WHOLE = 4  # parts: what has no more is uploaded in one request, of which a killed process leaves nothing
+_FAST = 100 * _MIB  # bytes per second: a connection that carries them is not what limits a download
 _PAGE = 1000
 
 
@@ -49,8 +51,8 @@ def _here_or_elsewhere(method: F) -> F:
 class ObjectStorage(Storage):
     """Keep objects in a bucket of S3 (``s3://``), Azure Blob Storage (``az://``) or Google Cloud Storage (``gs://``).
 
-    A file of at most four parts is uploaded in one request, a larger one in parts, some at a time. Downloads go by
-    ranges of the size of a part, as many at a time.
+    A file of at most four parts is uploaded in one request, a larger one in parts, some at a time. A download is one
+    stream; where that is slow, the rest comes by ranges of the size of a part, as many at a time.
 
     Attributes:
         place: service, bucket and prefix.
@@ -164,12 +166,9 @@ class ObjectStorage(Storage):
             if size < 1:
                 self.stat(name)
                 return
-            first = self._done("fetch", name, lambda store: self._first_range(store, name, size))
-            if first is None:
-                return
-            data, meta = first
-            file.write(data)
-            self._fetch_rest(file, name, len(data), min(size, meta["size"]), meta["e_tag"])
+            done, whole, e_tag = self._done("fetch", name, lambda store: self._stream(store, name, file, size))
+            if done < whole:
+                self._fetch_rest(file, name, done, whole, e_tag)
 
     def uploads(self) -> Iterator[Entry]:
         """Yield the uploads in parts that are open, which boto3 has to be installed for.
@@ -221,22 +220,34 @@ class ObjectStorage(Storage):
 
         return self._done(operation, name, put)
 
-    def _first_range(self, store: Any, name: str, size: int) -> tuple[Any, ObjectMeta] | None:
-        """Return the content up to a part, and what the object is like; None if it is empty."""
+    def _stream(self, store: Any, name: str, file: BinaryIO, size: int) -> tuple[int, int, str | None]:
+        """Write an object from its start; return how much is done, how much there is, and of which version.
+
+        All is done, unless the first part has shown that several connections at a time would be faster.
+        """
         from persistable_obstore.failures import is_unsatisfiable
 
         try:
-            found = _obstore().get(store, name, options={"range": (0, min(size, self._part_size))})
+            found = _obstore().get(store, name, options={"range": (0, size)})
         except Exception as error:
-            if is_unsatisfiable(error):
-                return None
+            if is_unsatisfiable(error):  # it is empty
+                return 0, 0, None
             raise
-        return found.bytes(), found.meta
+        meta = found.meta
+        whole, done, is_judged = min(size, meta["size"]), 0, self._concurrency == 1
+        started = time.perf_counter()
+        for chunk in found.stream(min_chunk_size=_MIB):
+            file.write(chunk)
+            done += len(chunk)
+            if not is_judged and done >= self._part_size:
+                is_judged = True
+                is_fast = done >= _FAST * (time.perf_counter() - started)
+                if not is_fast and whole - done > self._part_size:
+                    break
+        return done, whole, meta["e_tag"]
 
     def _fetch_rest(self, file: BinaryIO, name: str, start: int, size: int, e_tag: str | None) -> None:
-        """Download from a position on, of the one object that was seen."""
-        if start >= size:
-            return
+        """Download from a position on, by ranges, of the one object that was seen."""
         lock = threading.Lock()
 
         def fetch(begin: int) -> None:
