@@ -109,6 +109,19 @@ def test_kills_while_persisting(moto: Moto) -> None:
     assert seen["orphans"] + seen["open uploads"] > 0, "no kill came at an interesting moment"
 
 
+def test_open_uploads_are_swept(moto: Moto) -> None:
+    """Those of the store that are older than the grace are aborted; what is not the store's is left alone."""
+    bucket = moto.bucket()
+    names = {"prefix/blob/payload.bin": True, "prefix/Not Ours/name": False, "elsewhere/blob/payload.bin": False}
+    for name in names:
+        moto.client.create_multipart_upload(Bucket=bucket, Key=name)
+    store = ArtifactStore(f"s3://{bucket}/prefix", storage_options=moto.options, cache="off")
+    assert store.sweep(grace=3600).names == ()
+    assert sorted(moto.uploads(bucket)) == sorted(names)
+    assert store.sweep(grace=0).names == ("blob/payload.bin",)
+    assert sorted(moto.uploads(bucket)) == sorted(name for name, is_ours in names.items() if not is_ours)
+
+
 @pytest.mark.campaign
 def test_kill_campaign(moto: Moto, capsys: pytest.CaptureFixture[str]) -> None:
     """Two hundred kills."""
