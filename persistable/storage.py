@@ -128,6 +128,18 @@ class Storage(ABC):
         with open(path, "xb") as file:
             file.write(self.get(name)[:size])
 
+    def uploads(self) -> Iterator[Entry]:
+        """Yield uploads that were begun and not completed, as ``modified`` says when; ``version`` tells them apart.
+
+        A killed process leaves them on object stores, where they are paid for and ``list`` does not show them. By
+        default there are none.
+        """
+        return iter(())
+
+    def abort(self, upload: Entry) -> None:
+        """End an upload that ``uploads`` has shown; one that is not there any more is no error."""
+        raise UnsupportedOperationError(url=self.url, operation="abort")
+
     def prepare(self, folder: str) -> None:
         """Prove that objects can be written to a folder, before anything is generated: write one and delete it.
 

@@ -169,6 +169,12 @@ def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float) -> Swe
                 storage.delete(entry.name)
                 swept.append(entry.name)
                 size += entry.bytes
+    with contextlib.suppress(PermissionError):  # few may look for uploads
+        for upload in storage.uploads():
+            folder, _, rest = upload.name.partition("/")
+            if naming.is_slug(folder) and rest and upload.modified <= now - grace:
+                storage.abort(upload)
+                swept.append(upload.name)
     return Swept(tuple(swept), size)
 
 
