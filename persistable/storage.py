@@ -46,8 +46,8 @@ class Entry(NamedTuple):
         name: its name, from the storage's root on.
         bytes: its size.
         modified: when it was last written, in seconds since the epoch, by the storage's clock.
-        version: something that is another after every ``put``, for ``put_if_match``; None where there is nothing like
-            it.
+        version: something that is another after every ``put``, or at least after every one of another content (such
+            as an ETag), for ``put_if_match``; None where there is nothing like it.
     """
 
     name: str

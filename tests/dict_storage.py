@@ -18,19 +18,30 @@ OBJECT_STORE = Capabilities(
 )
 
 
+PAGE = 50  # entries that are listed at a time
+
+
+class Place:
+    """What all storages of one URL share, as if it were a server."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, float, str]] = {}
+        self.lock = threading.RLock()
+        self.versions = itertools.count(1)
+
+
 class DictStorage(Storage):
     """Objects of one process, shared by all storages of one URL; ``calls`` are counted by operation."""
 
-    places: ClassVar[dict[str, dict[str, tuple[bytes, float, str]]]] = {}
+    places: ClassVar[dict[str, Place]] = {}
 
     def __init__(
         self, url: str, *, capabilities: Capabilities = OBJECT_STORE, ignores_conditions: bool = False, key: str = ""
     ) -> None:
         self.url, self.capabilities, self.ignores_conditions = url, capabilities, ignores_conditions
-        self.objects = self.places.setdefault(url, {})
+        self.place = self.places.setdefault(url, Place())
+        self.objects = self.place.objects
         self.calls: list[tuple[str, str]] = []
-        self._lock = threading.RLock()
-        self._versions = itertools.count(1)
 
     def _called(self, operation: str, name: str) -> None:
         self.calls.append((operation, name))
@@ -47,12 +58,12 @@ class DictStorage(Storage):
 
     def put(self, name: str, data: bytes) -> None:
         self._called("put", name)
-        with self._lock:
-            self.objects[name] = (bytes(data), time.time(), str(next(self._versions)))
+        with self.place.lock:
+            self.objects[name] = (bytes(data), time.time(), str(next(self.place.versions)))
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         self._called("put_if_absent", name)
-        with self._lock:
+        with self.place.lock:
             if name in self.objects and not self.ignores_conditions:
                 return False
             self.put(name, data)
@@ -60,7 +71,7 @@ class DictStorage(Storage):
 
     def put_if_match(self, name: str, data: bytes, version: str) -> bool:
         self._called("put_if_match", name)
-        with self._lock:
+        with self.place.lock:
             if not self.ignores_conditions and (name not in self.objects or self.objects[name][2] != version):
                 return False
             self.put(name, data)
@@ -73,9 +84,17 @@ class DictStorage(Storage):
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         self._called("list", folder)
-        for name, (data, modified, version) in list(self.objects.items()):
-            if not folder or name.startswith(f"{folder}/"):
-                yield Entry(name, len(data), modified, version)
+        prefix, last = f"{folder}/" if folder else "", ""
+        while page := self.page(prefix, last):
+            yield from page
+            last = page[-1].name
+
+    def page(self, prefix: str, last: str) -> "list[Entry]":
+        """Return the next entries after a name."""
+        with self.place.lock:
+            names = sorted(name for name in self.objects if name.startswith(prefix) and name > last)[:PAGE]
+            found = [(name, *self.objects[name]) for name in names]
+        return [Entry(name, len(data), modified, version) for name, data, modified, version in found]
 
     def delete(self, name: str) -> None:
         self._called("delete", name)

@@ -532,6 +532,10 @@ def persistable_formats():
                        executes_code=False, install="good-dist")]
 
 @hookimpl
+def persistable_storages():
+    return [StorageSpec(schemes=("good", "good+*"), storage="good_storage:Good", install="good-dist")]
+
+@hookimpl
 def persistable_param_encoders():
     return [EncoderSpec(name="link", version=1, types=("good_types.Link",), encode="good_types:encode",
                         install="good-dist")]
@@ -552,6 +556,12 @@ class Link:
 def encode(link):
     return ["a", 1]
 """
+GOOD_STORAGE = """
+from persistable.storage import Storage
+
+class Good(Storage):
+    pass
+"""
 DIGEST = "334e4d99ac027c4cb7335e0fd16dc4d0"
 
 
@@ -571,6 +581,7 @@ def good(site: Site) -> Site:
     site.plugin("good", GOOD, "good-dist")
     site.module("good_io", GOOD_IO)
     site.module("good_types", GOOD_TYPES)
+    site.module("good_storage", GOOD_STORAGE)
     return site
 
 
@@ -607,6 +618,9 @@ def test_a_plugin_that_keeps_its_promises_passes(good: Site) -> None:
         ("good_hooks", "good_io:Lines", "good_io:Missing", "io_is_a_file_io_with_the_declared_name_and_suffix"),
         ("good_io", "FileIO):", "dict):", "io_is_a_file_io_with_the_declared_name_and_suffix"),
         ("good_io", '    suffix = ".lines"', '    suffix = ".lines"\n    def __init__(self, x): ...', "formats_can_be"),
+        ("good_hooks", "good_storage:Good", "good_storage:Missing", "storages_can_be_asked_for_by_url"),
+        ("good_hooks", '"good+*"', '"s3"', "hooks_are_accepted"),
+        ("good_storage", "(Storage)", "", "storages_can_be_asked_for_by_url"),
         ("good_hooks", "argparse.Namespace", "argparse.Missing", "declared_types_resolve_once_their_library"),
         ("good_hooks", "argparse.Namespace", "argparse.ArgumentParser.parse_args", "declared_types_resolve_once"),
         ("good_hooks", "good_types.Link", "good_alias.Link", "declared_types_resolve_once_their_library_is_imported"),

@@ -55,6 +55,22 @@ for kind in (Icon, Mask):
     print(written["format"], "-", written["chosen"])
 """
 
+IN_SQLITE = """
+import sys
+from PIL import Image
+from persistable import ArtifactStore, Persistable, PersistableParams
+
+class Icon(Persistable[Image.Image, PersistableParams]):
+    def _generate_payload(self, **untracked):
+        print("generated")
+        return Image.new("RGB", (4, 4), "teal")
+
+icon = Icon(ArtifactStore(sys.argv[1], trust="data-only", cache=sys.argv[2]), PersistableParams())
+icon.load_generate()
+assert icon.payload.getpixel((1, 1)) == (0, 128, 128)
+print(icon.record.format)
+"""
+
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -117,6 +133,20 @@ def test_images_are_kept_by_type_and_arrays_by_name_until_it_is_gone(target: Pat
     assert "switched off. Take 'imagebox' or 'imagebox-persistable' off the list" in off.stderr
 
 
+def test_its_storage_keeps_artifacts_until_it_is_gone(target: Path, tmp_path: Path) -> None:
+    """By the URL alone everything is in one SQLite file: a second machine, with an empty cache, has hits."""
+    (tmp_path / "work.py").write_text(IN_SQLITE)
+    arguments = ["-W", "error", str(tmp_path / "work.py"), f"sqlite://{tmp_path}/objects.db"]
+    done = run(target, *arguments, str(tmp_path / "cache"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "generated\npng\n", "")
+    for cache in ("cache", "empty cache", "off"):
+        again = run(target, *arguments, cache if cache == "off" else str(tmp_path / cache))
+        assert (again.stdout, again.stderr) == ("png\n", ""), cache
+    assert {path.name for path in tmp_path.iterdir()} == {"work.py", "objects.db", "cache", "empty cache"}
+    away = run(None, *arguments, "off")
+    assert "UnknownStorageError: no installed storage serves sqlite://" in away.stderr
+
+
 def test_it_is_listed_without_importing_pillow(target: Path) -> None:
     """``python -m persistable plugins`` names distribution, version, format and type."""
     done = run(target, "-X", "importtime", "-m", "persistable", "plugins", "--json")
@@ -126,7 +156,8 @@ def test_it_is_listed_without_importing_pillow(target: Path) -> None:
     assert [(spec["name"], spec["types"]) for spec in row["formats"]] == [("png", ["PIL.Image.Image"])]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "persistable.cli" in imported
-    assert not {"PIL", "numpy", "imagebox.png"} & imported
+    assert row["storages"] == [{"schemes": ["sqlite"]}]
+    assert not {"PIL", "numpy", "sqlite3", "imagebox.png", "imagebox.sqlite"} & imported
 
 
 def test_the_example_of_its_readme_runs(target: Path, tmp_path: Path) -> None:

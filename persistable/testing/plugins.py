@@ -113,6 +113,15 @@ class PluginTests(ABC):
             assert choice.executes_code is spec.executes_code
             assert type(choice.file_io()) is load_object(spec.io)
 
+    def test_storages_can_be_asked_for_by_url(self) -> None:
+        """The registry gives every declared storage to who has a URL of one of its schemes."""
+        registry = Registry(discover=False)
+        for spec in self._plugin(registry).storages:
+            for scheme in spec.schemes:
+                assert registry.storage(f"{scheme.replace('*', 'any')}://place/folder") is load_object(spec.storage), (
+                    scheme
+                )
+
     def test_declared_types_resolve_once_their_library_is_imported(self) -> None:
         """Whoever holds an object of a declared type has imported what makes its public name resolve."""
         kinds = {declared: _import_type(declared) for declared in self._types()}

@@ -1,6 +1,6 @@
 """What the plugin brings. Imports nothing but persistable, so that listing plugins costs nothing."""
 
-from persistable import FormatSpec, hookimpl
+from persistable import FormatSpec, StorageSpec, hookimpl
 
 
 @hookimpl
@@ -15,4 +15,12 @@ def persistable_formats() -> list[FormatSpec]:
             executes_code=False,
             install="imagebox-persistable",
         )
+    ]
+
+
+@hookimpl
+def persistable_storages() -> list[StorageSpec]:
+    """Return the storage for ``sqlite:///path/to/file.db``."""
+    return [
+        StorageSpec(schemes=("sqlite",), storage="imagebox.sqlite:SqliteStorage", install="imagebox-persistable"),
     ]
