@@ -11,12 +11,28 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from campaigns import damage, failures, full_disk, planted, power, readers, samples, stampede, syscalls
+from campaigns import (
+    damage,
+    failures,
+    full_disk,
+    identities,
+    kills,
+    owners,
+    planted,
+    power,
+    readers,
+    samples,
+    signals,
+    stampede,
+    syscalls,
+)
 from campaigns.campaign import Campaign, Setting, Tally, Unavailable
 from campaigns.roster import CAMPAIGNS
 from campaigns.runner import main
 from campaigns.scoreboard import Scoreboard
 from specimens import ROOT
+
+from persistable import ArtifactStore, Persistable
 
 CASES = [
     pytest.param(campaign, case, id=f"{campaign.name}/{case}") for campaign in CAMPAIGNS for case in campaign.cases()
@@ -83,6 +99,7 @@ def keeping(name: str) -> Callable[..., None]:
     [
         (full_disk.CAMPAIGN, "old lost or garbage"),
         (failures.CAMPAIGN, "old lost or garbage"),
+        (signals.CAMPAIGN, "temps left"),
         (syscalls.CAMPAIGN, "garbage after a reported error"),
     ],
     ids=lambda given: getattr(given, "name", given),
@@ -91,6 +108,37 @@ def test_litter_is_noticed(campaign: Campaign, fault: str, tmp_path: Path) -> No
     """Where staged files are not removed, the campaigns that promise no garbage count it."""
     with mock.patch.object(os, "unlink", keeping("unlink")):
         assert run(campaign, "pickle", tmp_path).faults[fault] > 0
+
+
+def test_kills_notice_what_is_lost_and_what_is_left(tmp_path: Path) -> None:
+    """A persist that does nothing loses what it acknowledged; a sweep that does nothing leaves something."""
+    with mock.patch.object(Persistable, "persist"):
+        assert run(kills.CAMPAIGN, "text", tmp_path / "lost").faults["acknowledged lost"] > 0
+    with mock.patch.object(ArtifactStore, "sweep"):
+        assert run(kills.CAMPAIGN, "text", tmp_path / "left").faults["left after a sweep"] > 0
+
+
+def test_identities_notice_keys_that_are_wrong(tmp_path: Path) -> None:
+    """Keys cut to two bytes collide, and keys that depend on the hash seed are unstable."""
+
+    def spoiled(setting: Setting, first: int, count: int, hash_seed: int) -> bytes:
+        answers = bytearray(real(setting, first, count, hash_seed))
+        for at in range(0, len(answers), 32):
+            answers[at : at + 14] = bytes(14)
+        answers[0] = hash_seed % 256
+        return bytes(answers)
+
+    real = identities._answers
+    with mock.patch.object(identities, "_answers", spoiled):
+        tally = run(identities.CAMPAIGN, "trees", tmp_path)
+    assert tally.faults["collisions"] > 0
+    assert tally.faults["unstable"] == 1
+
+
+def test_owners_notice_whoever_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everybody is trusted, the pickle of somebody else is loaded, and the campaign counts it."""
+    monkeypatch.setenv("PERSISTABLE_TRUST", "all")
+    assert run(owners.CAMPAIGN, "somebody else's", tmp_path).faults["trusted"] == 1
 
 
 def test_readers_notice_a_payload_of_two_halves(tmp_path: Path) -> None:

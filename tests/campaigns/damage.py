@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from specimens import blob
+from specimens import BlobP, blob
 
 from campaigns.campaign import Campaign, Setting, Tally
 from campaigns.samples import SAMPLES, installed
@@ -18,6 +18,8 @@ __all__ = ["CAMPAIGN"]
 
 _PAGE = 4096
 _SIZE = 40_000
+_BIG = 9_000_000  # parsed while it is hashed
+_PARTS = {"payload": "", "record": ".json", "lineage": ".lineage.json"}
 
 
 def _flip(content: bytes, chance: random.Random) -> bytes:
@@ -55,35 +57,36 @@ _HOW: dict[str, tuple[Callable[[bytes, random.Random], bytes], int, int]] = {
 
 
 def _run(setting: Setting, case: str) -> Tally:
-    """Damage payload, record and lineage of one artifact, each time from the intact one."""
+    """Damage payload, record and lineage of one artifact, each time from the intact one; then a big payload."""
     sample, chance, tally = SAMPLES[case], setting.chance(case), Tally()
     store = ArtifactStore(setting.folder, **setting.options)  # default settings: that is the point
-    payload = sample.make(1, _SIZE)
-    made = blob(store, payload_io=case, upstream=True)
-    made.generate(value=payload)
-    folder = Path(made.persist_filepath).parent
-    parts = {
-        "payload": Path(made.persist_filepath),
-        "record": folder / f"{made.key}.json",
-        "lineage": folder / f"{made.key}.lineage.json",
-    }
-    for part, path in parts.items():
-        intact = path.read_bytes()
-        for kind, (damage, short, full) in _HOW.items():
-            for _ in range(setting.pick(short if part != "lineage" else 3, full)):
-                damaged = damage(intact, chance)
-                if damaged == intact:
-                    continue  # a page of zeros was zeroed
-                tally.rounds += 1
-                tally.saw(kind)
-                path.write_bytes(damaged)
-                _judge(tally, store, case, part, f"{kind} of {part}")
-        path.write_bytes(intact)
-    fresh = blob(store, payload_io=case, upstream=True)
-    fresh.load()
-    tally.require(sample.same(fresh.payload, payload), "intact refused")
-    _regenerate(tally, store, case, parts["payload"])
+    for size, parts, limit in ((_SIZE, _PARTS, None), (_BIG, {"payload": ""}, setting.pick(1, 25))):
+        payload = sample.make(1, size)
+        made = blob(store, payload_io=case, upstream=True)
+        made.generate(value=payload)
+        for part in parts:
+            path = _path(made, part)
+            intact = path.read_bytes()
+            for kind, (damage, short, full) in _HOW.items():
+                for _ in range(limit or setting.pick(short if part != "lineage" else 3, full)):
+                    damaged = damage(intact, chance)
+                    if damaged == intact:
+                        continue  # a page of zeros was zeroed
+                    tally.rounds += 1
+                    tally.saw(kind)
+                    path.write_bytes(damaged)
+                    _judge(tally, store, case, part, f"{kind} of {part}, {size} bytes")
+            path.write_bytes(intact)
+        fresh = blob(store, payload_io=case, upstream=True)
+        fresh.load()
+        tally.require(sample.same(fresh.payload, payload), "intact refused")
+    _regenerate(tally, store, case, _path(made, "payload"))
     return tally
+
+
+def _path(made: BlobP, part: str) -> Path:
+    payload = Path(made.persist_filepath)
+    return payload if part == "payload" else payload.with_name(made.key + _PARTS[part])
 
 
 def _judge(tally: Tally, store: ArtifactStore, case: str, part: str, what: str) -> None:

@@ -10,7 +10,7 @@ from specimens import BlobP, BlobParams, artifact_files, fast, files
 
 from campaigns.campaign import Campaign, Setting, Tally
 from campaigns.samples import SAMPLES, installed
-from persistable.exceptions import FidelityError, InvalidPayloadError, SaveError
+from persistable.exceptions import FidelityError, InvalidPayloadError, NoPayloadError, SaveError
 
 __all__ = ["CAMPAIGN"]
 
@@ -133,7 +133,7 @@ def _attempt(setting: Setting, tally: Tally, case: str, kind: str, what: str, pa
         else:
             made.generate(persist=False, value=lambda: payload)
             made.persist()
-    except (SaveError, FidelityError) as error:
+    except (SaveError, FidelityError, NoPayloadError) as error:  # the last of a stream that may have been read in part
         tally.saw(type(error).__name__)
     except RuntimeError as error:  # the payload's own
         tally.saw(type(error).__name__)
