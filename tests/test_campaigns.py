@@ -30,7 +30,6 @@ from campaigns.campaign import Campaign, Setting, Tally, Unavailable
 from campaigns.roster import CAMPAIGNS
 from campaigns.runner import main
 from campaigns.scoreboard import Scoreboard
-from specimens import ROOT
 
 from persistable import ArtifactStore, Persistable
 
@@ -107,7 +106,7 @@ def keeping(name: str) -> Callable[..., None]:
 def test_litter_is_noticed(campaign: Campaign, fault: str, tmp_path: Path) -> None:
     """Where staged files are not removed, the campaigns that promise no garbage count it."""
     with mock.patch.object(os, "unlink", keeping("unlink")):
-        assert run(campaign, "pickle", tmp_path).faults[fault] > 0
+        assert run(campaign, "pickle" if campaign is failures.CAMPAIGN else "text", tmp_path).faults[fault] > 0
 
 
 def test_kills_notice_what_is_lost_and_what_is_left(tmp_path: Path) -> None:
@@ -119,17 +118,17 @@ def test_kills_notice_what_is_lost_and_what_is_left(tmp_path: Path) -> None:
 
 
 def test_identities_notice_keys_that_are_wrong(tmp_path: Path) -> None:
-    """Keys cut to two bytes collide, and keys that depend on the hash seed are unstable."""
+    """Keys cut to one byte collide, and keys that depend on the hash seed are unstable."""
 
     def spoiled(setting: Setting, first: int, count: int, hash_seed: int) -> bytes:
         answers = bytearray(real(setting, first, count, hash_seed))
         for at in range(0, len(answers), 32):
-            answers[at : at + 14] = bytes(14)
+            answers[at : at + 15] = bytes(15)  # of the key's sixteen
         answers[0] = hash_seed % 256
         return bytes(answers)
 
     real = identities._answers
-    with mock.patch.object(identities, "_answers", spoiled):
+    with mock.patch.object(identities, "_answers", spoiled), mock.patch.object(identities, "_SHORT", 1000):
         tally = run(identities.CAMPAIGN, "trees", tmp_path)
     assert tally.faults["collisions"] > 0
     assert tally.faults["unstable"] == 1
@@ -154,12 +153,6 @@ def test_readers_notice_a_payload_of_two_halves(tmp_path: Path) -> None:
     real = readers._write
     with mock.patch.object(readers, "_write", writing):
         assert run(readers.CAMPAIGN, "text", tmp_path).faults["torn"] > 0
-
-
-@pytest.mark.skipif(not ROOT, reason="only root may give files to others")
-def test_hundred_plants(tmp_path: Path) -> None:
-    """The campaign of planted artifacts has at least a hundred with code, and several dozen in disguise."""
-    assert run(planted.CAMPAIGN, "code", tmp_path).rounds >= 100
 
 
 # -- runner and scoreboard
@@ -206,6 +199,8 @@ def test_scoreboard_keeps_what_says_more(tmp_path: Path) -> None:
     assert again.results["kills"]["npy"]["rounds"] == 100
     assert again.has("kills", "npy", full=True, seed=1)
     assert not again.has("kills", "npy", full=True, seed=2)
+    again.results["kills"]["npy"]["code"] = "older"
+    assert not again.has("kills", "npy", full=True, seed=1)
     full.rounds = 200
     again.add("kills", "npy", full, full=True, **options)
     assert Scoreboard(tmp_path).results["kills"]["npy"]["rounds"] == 200

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from specimens import fork
+
 from campaigns.campaign import Unavailable
 
 __all__ = ["child", "mounted", "own_mounts", "require_root", "unmounted"]
@@ -19,7 +21,7 @@ _CLONE_NEWNS = 0x00020000
 def child(work: Callable[[int], None]) -> tuple[int, int]:
     """Fork a child whose work may tell something on a pipe; return its id and the pipe's other end."""
     reader, writer = os.pipe()
-    process = os.fork()
+    process = fork()
     if not process:
         status = 1
         try:

@@ -30,6 +30,7 @@ from persistable import Persistable, PersistableParams
 
 __all__ = ["CAMPAIGN"]
 
+_SHORT, _FULL = 5_000, 1_000_000
 _BATCH = 50_000
 _BYTES = 16  # of a key, and of the digest of a description
 _TWINS = 4  # trees from one seed: the first, and three that differ from it in one node
@@ -218,7 +219,7 @@ def _answers(setting: Setting, first: int, count: int, hash_seed: int) -> bytes:
 
 def _run(setting: Setting, case: str) -> Tally:
     """Compare the answers of two interpreters, and all keys with all descriptions."""
-    tally, total = Tally(), setting.pick(5_000, 1_000_000)
+    tally, total = Tally(), setting.pick(_SHORT, _FULL)
     keys: dict[bytes, bytes] = {}
     descriptions: dict[bytes, bytes] = {}
     for first in range(0, total, _BATCH):

@@ -18,7 +18,7 @@ from persistable import ArtifactStore
 __all__ = ["CAMPAIGN"]
 
 _MB = 1_000_000
-_SHORT = ((1_000, 12), (300_000, 8), (4 * _MB, 4))  # bytes, how many kills; half of them into a first write
+_SHORT = ((1_000, 8), (300_000, 5), (4 * _MB, 2))  # bytes, how many kills; half of them into a first write
 _FULL = ((1_000, 350), (300_000, 300), (20 * _MB, 250), (200 * _MB, 100))
 
 

@@ -83,7 +83,7 @@ def _run(setting: Setting, case: str) -> Tally:
         tally = Tally()
         for name in installed(*_FORMATS):  # what is imported once takes none of the time before a cut
             stored(ArtifactStore(setting.folder / "warm"), SAMPLES[name].make(1, 100), payload_io=name)
-        for durability, rounds in (("full", setting.pick(12, 500)), ("fast", setting.pick(6, 100))):
+        for durability, rounds in (("full", setting.pick(8, 500)), ("fast", setting.pick(3, 100))):
             folder = setting.folder / durability
             folder.mkdir()
             disk = _Disk(folder, _MOUNTS[case])

@@ -25,7 +25,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="a campaign, or campaign/case; can be repeated")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=_DOCS, metavar="DIR", help="where the scoreboard is (docs)")
-    parser.add_argument("--resume", action="store_true", help="pass over cases that the scoreboard has in this version")
+    parser.add_argument("--resume", action="store_true", help="pass over cases that this code has been through")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the stores of the campaigns are made")
     parser.add_argument("--list", action="store_true", help="name the campaigns and their cases")
     return parser.parse_args(given)

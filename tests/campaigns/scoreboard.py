@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import hashlib
 import json
 import os
 import platform
@@ -13,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import persistable
 from campaigns.campaign import Campaign, Tally
 
 __all__ = ["Scoreboard", "circumstances"]
@@ -32,6 +35,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "revision": _revision(),
+        "code": _code(),
         "python": platform.python_version(),
         "system": f"{sys.platform} on {os.cpu_count()} cores",
         "versions": versions,
@@ -49,23 +53,36 @@ def _revision() -> str:
     return done.stdout.strip() or "unknown"
 
 
+@functools.cache
+def _code() -> str:
+    """Return a digest of what is tested and what tests it: a result of other code is out of date."""
+    found = hashlib.sha256()
+    for folder in (Path(persistable.__file__).parent, Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
 class Scoreboard:
     """Results in a folder. A full result is replaced by a full one only; every entry is on disk once it is added."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.results: dict[str, dict[str, dict[str, Any]]] = {}
-        if self._json.exists():
-            self.results = json.loads(self._json.read_text(encoding="utf-8"))
+        self._read()
 
     @property
     def _json(self) -> Path:
         return self.folder / f"{_NAME}.json"
 
+    def _read(self) -> None:
+        if self._json.exists():
+            self.results = json.loads(self._json.read_text(encoding="utf-8"))
+
     def has(self, campaign: str, case: str, *, full: bool, seed: int) -> bool:
-        """Whether a case has been run to its end, in that version and with that seed."""
-        entry = self.results.get(campaign, {}).get(case)
-        return entry is not None and (entry["full"], entry["seed"]) == (full, seed) and "skipped" not in entry
+        """Whether a case has been run to its end, with this code, in that version and with that seed."""
+        entry = self.results.get(campaign, {}).get(case, {"skipped": "never tried"})
+        return "skipped" not in entry and (entry["code"], entry["full"], entry["seed"]) == (_code(), full, seed)
 
     def add(
         self,
@@ -79,12 +96,9 @@ class Scoreboard:
         known: Iterable[Campaign],
     ) -> None:
         """Add a result, or the reason why there is none, and write both files."""
-        before = self.results.get(campaign, {}).get(case)
-        if (
-            before is not None
-            and "skipped" not in before
-            and (isinstance(outcome, str) or (before["full"] and not full))
-        ):
+        self._read()  # another runner may have added something
+        before = self.results.get(campaign, {}).get(case, {"skipped": "never tried"})
+        if "skipped" not in before and (isinstance(outcome, str) or (before["full"] and not full)):
             return  # what is known already says more
         entry: dict[str, Any] = {"full": full, "seed": seed, "seconds": round(seconds, 1), **circumstances()}
         if isinstance(outcome, str):

@@ -31,7 +31,8 @@ def _persist(store: ArtifactStore, sample: Sample, size: int, told: int) -> None
         os.write(told, b"s")
         made.persist()
         os.write(told, b"a")
-        time.sleep(30)  # the signal arrives outside of any commit
+        for _ in range(1000):  # the signal arrives outside of any commit, perhaps just before a sleep begins
+            time.sleep(0.02)
     except KeyboardInterrupt:
         os.write(told, b"i")
 
@@ -42,7 +43,7 @@ def _run(setting: Setting, case: str) -> Tally:
     for size in _SIZES:
         seconds = _seconds(setting.folder / "measured", sample, size)
         for name, number in _SIGNALS.items():
-            for _ in range(setting.pick(4, 250)):
+            for _ in range(setting.pick(3, 250)):
                 tally.rounds += 1
                 delay = chance.random() * (seconds * 1.2 + 0.0005)
                 _round(setting, tally, sample, size, name, number, delay, chance.random() < 0.5)

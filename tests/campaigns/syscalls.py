@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from specimens import blob, stored, temps
+from specimens import blob, fork, stored, temps
 
 from campaigns.campaign import Campaign, Setting, Tally, Unavailable
 from campaigns.samples import SAMPLES, Sample, garbage, installed, standing
@@ -91,7 +91,7 @@ def _traced(made: Any, log: Path, expressions: Sequence[str]) -> _Outcome:
     """Persist in a child under strace, which is attached just before; return what the child says."""
     go_reader, go_writer = os.pipe()
     reader, writer = os.pipe()
-    process = os.fork()
+    process = fork()
     if not process:
         try:
             if hasattr(ctypes.CDLL(None), "prctl"):
