@@ -82,7 +82,7 @@ class Scoreboard:
     def has(self, campaign: str, case: str, *, full: bool, seed: int) -> bool:
         """Whether a case has been run to its end, with this code, in that version and with that seed."""
         entry = self.results.get(campaign, {}).get(case, {"skipped": "never tried"})
-        return "skipped" not in entry and (entry["code"], entry["full"], entry["seed"]) == (_code(), full, seed)
+        return "skipped" not in entry and (entry.get("code"), entry["full"], entry["seed"]) == (_code(), full, seed)
 
     def add(
         self,
