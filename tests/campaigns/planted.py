@@ -227,6 +227,8 @@ def _run(setting: Setting, case: str) -> Tally:
             for where, plant in (places | ({"all theirs": _NEEDS_ROOT["all theirs"]} if ROOT else {})).items():
                 for injected in (None, format_name):
                     _plant(setting, tally, what, make(), where, plant, injected, code=False)
+    elif case == "signed":
+        _signed(setting, tally)
     else:
         _links(setting, tally)
     return tally
@@ -307,6 +309,116 @@ def _use(setting: Setting, tally: Tally, root: Path, what: str, injected: Any, m
             mark.rmdir()
 
 
+# -- what is planted in a signed store
+
+
+def _rewritten(path: Path, old: bytes, new: bytes, *, signed: bool = True) -> None:
+    """Change a record, make its check hold again, and keep its signature, or leave it out."""
+    import xxhash
+
+    raw = path.read_bytes()
+    body, tail = raw[: raw.index(b'"check"')].replace(old, new), raw[raw.index(b',\n  "signature"') :]
+    check = f'"check": "xxh3_128:{xxhash.xxh3_128_hexdigest(body)}"'.encode()
+    path.write_bytes(body + check + (tail if signed else b"\n}\n"))
+
+
+def _replaced(root: Path, theirs: Path) -> None:
+    """Put their whole artifact in place of ours."""
+    for path in (_record_of(root / "blob"), _payload_of(root / "blob")):
+        path.unlink()
+    shutil.copytree(theirs / "blob", root / "blob", dirs_exist_ok=True)
+
+
+def _payload_replaced(root: Path, theirs: Path) -> None:
+    _payload_of(root / "blob").write_bytes(_payload_of(theirs / "blob").read_bytes())
+
+
+def _digest_replaced(root: Path, theirs: Path) -> None:
+    import hashlib
+
+    record, payload = _record_of(root / "blob"), _payload_of(root / "blob")
+    before, bait = payload.read_bytes(), _payload_of(theirs / "blob").read_bytes()
+    payload.write_bytes(bait)
+    _rewritten(record, hashlib.sha256(before).hexdigest().encode(), hashlib.sha256(bait).hexdigest().encode())
+
+
+def _format_switched(root: Path, theirs: Path) -> None:
+    _payload_replaced(root, theirs)
+    _rewritten(_record_of(root / "blob"), b'"format": "text"', b'"format": "pickle"')
+
+
+def _signature_off(root: Path, theirs: Path) -> None:
+    _payload_replaced(root, theirs)
+    _rewritten(_record_of(root / "blob"), b'"format": "text"', b'"format": "pickle"', signed=False)
+
+
+def _another_key(root: Path, theirs: Path) -> None:
+    """Serve a good artifact of ours under the key of another one."""
+    other, record = root / "other" / "blob", _record_of(root / "blob")
+    record.write_bytes(_record_of(other).read_bytes())
+    shutil.copy(_payload_of(other), root / "blob")
+
+
+_FORGERIES: Mapping[str, Callable[[Path, Path], None]] = {
+    "their artifact": _replaced,
+    "their payload": _payload_replaced,
+    "their payload and its digest": _digest_replaced,
+    "the format switched": _format_switched,
+    "the format switched, the signature off": _signature_off,
+    "a good record of another key": _another_key,
+}
+
+
+def _signed(setting: Setting, tally: Tally) -> None:
+    """Forge in a store where everybody may write, and that has a key of which the attacker has none."""
+    from persistable.signing import keygen
+
+    for where, forge in _FORGERIES.items():
+        for theirs_io in ("pickle", "text"):
+            for key in (None, "their.key"):
+                for trust in (None, "signed"):
+                    tally.rounds += 1
+                    with _scratch() as folder:
+                        keygen(folder / "my.key")
+                        keygen(folder / "their.key")
+                        own = {"signing_key": folder / "my.key"} | ({"trust": trust} if trust else {})
+                        own |= dict(setting.options)
+                        _forge(tally, folder, own, where, forge, theirs_io, key and folder / key)
+
+
+def _forge(
+    tally: Tally, folder: Path, own: dict[str, Any], where: str, forge: Any, theirs_io: str, key: Path | None
+) -> None:
+    mark, theirs, root = folder / "mark", folder / "theirs", folder / "data"
+    what = f"{where}, {theirs_io}, {'signed with their key' if key else 'unsigned'}, trust={own.get('trust')}"
+    store = ArtifactStore(root, **own)
+    made = blob(store, payload_io="text")
+    made.generate(value="genuine")
+    blob(ArtifactStore(root / "other", **own), n=2, payload_io="text").generate(value="another")
+    made.load()
+    tally.require(made.payload == "genuine", "served", f"{what}: not even what is good")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plant = ArtifactStore(theirs, trust="all", **({"signing_key": key} if key else {}))
+        blob(plant, payload_io=theirs_io).generate(value=_Bait(mark) if theirs_io == "pickle" else "planted")
+    if mark.is_dir():
+        mark.rmdir()
+    forge(root, theirs)
+    (root / "blob").chmod(0o777)
+    fresh = blob(store, payload_io=None)
+    try:
+        fresh.load()
+    except Exception as error:  # noqa: BLE001 - a refusal, told in the row
+        tally.saw(type(error).__name__)
+    else:
+        # without trust="signed" a key only adds trust, and data needs none: what is consistent in itself is served
+        harmless = theirs_io == "text" and own.get("trust") is None
+        tally.require(harmless, "served", what)
+        tally.saw("data served where it needs no signature", harmless)
+    if mark.exists():
+        tally.fault("executed", what)
+
+
 # -- links in the way of what a store writes and removes
 
 
@@ -352,7 +464,7 @@ def _link(setting: Setting, tally: Tally, folder: Path, name: str, kind: str) ->
 
 
 def _cases() -> list[str]:
-    return ["code", "disguise", "links"]
+    return ["code", "disguise", "signed", "links"]
 
 
 CAMPAIGN = Campaign(
