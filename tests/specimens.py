@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -116,10 +117,17 @@ def become_nobody() -> None:
     os.setuid(NOBODY)
 
 
+def fork() -> int:
+    """Fork; Python 3.12 warns where a library has started threads, which the children here make no use of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def spawn(work: Callable[[], Any], *, uid: int | None = None) -> tuple[int, int]:
     """Run work in a forked child, as another user if given; return its id and the pipe of its outcome."""
     reader, writer = os.pipe()
-    process = os.fork()
+    process = fork()
     if process:
         os.close(writer)
         return process, reader
