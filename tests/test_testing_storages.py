@@ -76,7 +76,8 @@ class SmallTests(StorageTests):
     large = 3_000_000
     memory = 2_000_000
     many = 3 * PAGE
-    examples = 40
+    examples = 150  # so that chance does not decide whether a wrong one is noticed
+    steps = 20
     patience = 1.0
     secrets = ("swordfish",)
 
@@ -674,7 +675,8 @@ def broken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., se
 
 def test_a_storage_that_keeps_its_promises_passes(broken: Callable[..., set[str]]) -> None:
     """No test of the suite fails for a right storage, however small the suite is made."""
-    tests = type("Tests", (SmallTests,), {"memory": DoesNotApply("a dict"), "survives_fork": NOT_SHARED})()
+    small = {"memory": DoesNotApply("a dict"), "survives_fork": NOT_SHARED, "examples": 10}
+    tests = type("Tests", (SmallTests,), small)()
     assert broken(DictStorage, tests=tests) == set()
     assert broken(_Unreachable, "place_that_cannot_be_reached") == set()
 
