@@ -24,7 +24,7 @@ import warnings
 from pathlib import Path
 
 from benchmarks import workloads
-from benchmarks.children import predecessor_python
+from benchmarks.children import plain_environment, predecessor_python
 from benchmarks.report import Report
 
 HERE = Path(__file__).parent
@@ -47,8 +47,6 @@ def load(name: str):  # type: ignore[no-untyped-def]
 
 def work(name: str, asked: argparse.Namespace) -> int:
     """Run one workload in this process; return 0 if it went through."""
-    for variable in [variable for variable in os.environ if variable.startswith("PERSISTABLE_")]:
-        del os.environ[variable]
     warnings.simplefilter("ignore")  # of the peers
     module = load(name)
     report = Report(
@@ -121,7 +119,10 @@ def run(name: str, asked: argparse.Namespace) -> bool:
     command += ["--quick"] * asked.quick + ["--full"] * asked.full
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=asked.folder, ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(
-            [*command, "--folder", os.path.abspath(folder)], cwd=HERE.parent, stdin=subprocess.DEVNULL
+            [*command, "--folder", os.path.abspath(folder)],
+            cwd=HERE.parent,
+            stdin=subprocess.DEVNULL,
+            env=plain_environment(),
         )
         try:
             code = process.wait(LONGEST * (4 if asked.full else 1))

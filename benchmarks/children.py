@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Child", "contestant", "predecessor_python"]
+__all__ = ["Child", "contestant", "plain_environment", "predecessor_python"]
 
 PATIENCE = 120.0  # seconds to wait for an answer
 HERE = Path(__file__).parent
@@ -21,9 +21,8 @@ class Child:
     """A process that answers lines of JSON with lines of JSON; a context manager that ends it."""
 
     def __init__(self, command: list[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PERSISTABLE_")}
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, bufsize=0, env=environment, **pipes)
+        self.process = subprocess.Popen(command, bufsize=0, env=plain_environment(), **pipes)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout, self._read = self.process.stdin, self.process.stdout, b""
@@ -63,6 +62,13 @@ class Child:
         self.kill()
         self.stdin.close()
         self.stdout.close()
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment without what changes how Python or persistable behave, such as writing no bytecode."""
+    kept = ("PYTHONPATH", "PYTHONHOME")
+    changing = ("PYTHON", "PERSISTABLE_")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(changing)}
 
 
 def contestant(name: str, payload: str, folder: str) -> Child:

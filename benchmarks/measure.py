@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import statistics
 import time
@@ -11,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from benchmarks.children import Child
+from benchmarks.clock import typical
 
 __all__ = ["CONTROL", "Lane", "Spread", "Table", "compare", "remote"]
 
 CONTROL = "A/A"
-_SLICE = 0.004  # seconds that a contestant runs before the next one's turn, so that noise meets all of them
+_TURN = 0.004  # seconds that a contestant runs before the next one's turn, so that noise meets all of them
+_BATCH = 20e-6  # seconds between two looks at the clock, at least
 
 
 class Spread(NamedTuple):
@@ -43,37 +46,30 @@ class Lane:
         run: what is timed.
         prepare: called before each run, not timed.
         role: ``"floor"``, ``"ours"`` or ``"peer"``; decides the colour in plots.
-        timer: in place of ``run``, returns the seconds of so many calls.
+        timer: in place of ``run``; called with numbers of batches and of calls in each, returns the seconds of a call.
     """
 
     name: str
     run: Callable[[], object] = lambda: None
     prepare: Callable[[], object] | None = None
     role: str = "peer"
-    timer: Callable[[int], float] | None = None
+    timer: Callable[[int, int], float] | None = None
 
-    def seconds(self, calls: int) -> float:
-        """Return what so many calls take."""
-        if self.timer is not None:
-            return self.timer(calls)
-        run, clock = self.run, time.perf_counter
-        if self.prepare is None:
-            started = clock()
-            for _ in range(calls):
-                run()
-            return clock() - started
-        taken = 0.0
-        for _ in range(calls):
+    def seconds(self, batches: int, batch: int) -> float:
+        """Return what a call typically takes."""
+        if self.prepare is not None:
             self.prepare()
-            started = clock()
-            run()
-            taken += clock() - started
-        return taken
+            batches = batch = 1
+        return typical(self.run, batches, batch) if self.timer is None else self.timer(batches, batch)
 
 
 def remote(name: str, child: Child, act: str) -> Lane:
     """Return the lane of a contestant in another process, which waits while the others run."""
-    return Lane(name, timer=lambda calls: float(child.ask(time=act, calls=calls)["seconds"]))
+
+    def timer(batches: int, batch: int) -> float:
+        return float(child.ask(time=act, batches=batches, batch=batch)["seconds"])
+
+    return Lane(name, timer=timer)
 
 
 @dataclass
@@ -140,10 +136,12 @@ def compare(title: str, lanes: Sequence[Lane], *, seconds: float, least: int = 7
     """
     floor = lanes[0]
     lanes = [floor, Lane(CONTROL, floor.run, floor.prepare, "floor", floor.timer), *lanes[1:]]
-    calls = {}
+    turns = {}
     for lane in lanes:  # once for warmth, once to see how fast it is
-        lane.seconds(1)
-        calls[lane.name] = max(1, min(1000, int(_SLICE / max(lane.seconds(1), 1e-7))))
+        lane.seconds(1, 1)
+        once = max(lane.seconds(1, 1), 1e-7)
+        batch = math.ceil(_BATCH / once)
+        turns[lane.name] = max(1, min(200, int(_TURN / (once * batch)))), batch
     table = Table(title, {lane.name: [] for lane in lanes}, {lane.name: lane.role for lane in lanes})
     order, shuffle = list(lanes), random.Random(0).shuffle
     started, number = time.perf_counter(), 0
@@ -153,7 +151,7 @@ def compare(title: str, lanes: Sequence[Lane], *, seconds: float, least: int = 7
         gc.disable()
         try:
             for lane in order:
-                table.samples[lane.name].append(lane.seconds(calls[lane.name]) / calls[lane.name])
+                table.samples[lane.name].append(lane.seconds(*turns[lane.name]))
         finally:
             gc.enable()
         number += 1

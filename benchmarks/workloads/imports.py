@@ -1,16 +1,18 @@
 """Import: what it takes before the first line of work, over bare Python.
 
-Every import is a process of its own, timed from outside; bytecode is compiled already. The first hit and the first miss
-of a process import what is imported on first use, and the first miss looks for plugins.
+Every import is a process of its own, and what counts is its processor time, which waiting for others does not touch;
+bytecode is compiled already. The first hit and the first miss of a process import what is imported on first use, and
+the first miss looks for plugins.
 """
 
 from __future__ import annotations
 
 import itertools
+import resource
 import subprocess
 import sys
 
-from benchmarks.children import predecessor_python
+from benchmarks.children import plain_environment, predecessor_python
 from benchmarks.measure import Lane
 from benchmarks.peers import IMPORTS, PREDECESSOR
 from benchmarks.report import Report
@@ -36,31 +38,29 @@ def run(report: Report) -> None:
     """Time interpreters that import one thing and end."""
     folder = report.path("store")
     numbers = itertools.count(1)
-    run_python(FIRST.format(folder=folder, n="0"))
+    processor_time(FIRST.format(folder=folder, n=0))
 
-    def interpreter(statement: str, python: str = sys.executable) -> Lane:
-        return Lane(statement, lambda: run_python(statement, python))
+    def lane(name: str, statement: str, role: str = "peer", python: str = sys.executable) -> Lane:
+        return Lane(name, role=role, timer=lambda *_: processor_time(statement, python))
+
+    def miss(*_: int) -> float:
+        return processor_time(FIRST.format(folder=folder, n=next(numbers)))
 
     lanes = [
-        Lane("bare Python", interpreter("pass").run, role="floor"),
-        Lane("persistable", interpreter("import persistable").run, role="ours"),
-        Lane("persistable, and a first hit", interpreter(FIRST.format(folder=folder, n="0")).run, role="ours"),
-        Lane(
-            "persistable, and a first miss",
-            lambda: run_python(FIRST.format(folder=folder, n=next(numbers))),
-            role="ours",
-        ),
-        Lane("pickle, hashlib, os, json", interpreter("import pickle, hashlib, os, json").run, role="floor"),
+        lane("bare Python", "pass", "floor"),
+        lane("persistable", "import persistable", "ours"),
+        lane("persistable, and a first hit", FIRST.format(folder=folder, n=0), "ours"),
+        Lane("persistable, and a first miss", role="ours", timer=miss),
+        lane("pickle, hashlib, os, json", "import pickle, hashlib, os, json", "floor"),
     ]
     peers = []
     for name, statement in IMPORTS.items():
         try:
-            lane = Lane(name, interpreter(statement).run)
-            lane.seconds(1)
-        except subprocess.CalledProcessError as error:
-            report.missing(name, ImportError(error.stderr.decode().splitlines()[-1]))
+            processor_time(statement)
+        except ImportError as error:
+            report.missing(name, error)
         else:
-            lanes.append(lane)
+            lanes.append(lane(name, statement))
             peers.append(name)
     try:
         python = predecessor_python()
@@ -68,8 +68,8 @@ def run(report: Report) -> None:
         report.missing(PREDECESSOR, error)
     else:
         lanes += [
-            Lane("bare Python of 1.3.1", interpreter("pass", python).run, role="floor"),
-            Lane(PREDECESSOR, interpreter("import persistable", python).run),
+            lane("bare Python of 1.3.1", "pass", "floor", python),
+            lane(PREDECESSOR, "import persistable", "peer", python),
         ]
         peers.append(PREDECESSOR)
     table = report.compare("import", lanes, seconds=60, least=9, most=25)
@@ -89,6 +89,17 @@ def run(report: Report) -> None:
         )
 
 
-def run_python(statement: str, python: str = sys.executable) -> None:
-    """Run a statement in a new interpreter."""
-    subprocess.run([python, "-c", statement], check=True, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def processor_time(statement: str, python: str = sys.executable) -> float:
+    """Run a statement in a new interpreter and return the seconds of processor time that it took, system included.
+
+    Raises:
+        ImportError: it failed; with the last line of what it said.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [python, "-c", statement], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=plain_environment()
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise ImportError(done.stderr.strip().splitlines()[-1])
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
