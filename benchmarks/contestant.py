@@ -2,10 +2,10 @@
 
 python contestant.py <contestant> <payload> <folder>
 
-{"time": "hit" | "miss", "calls": k}     answers {"seconds": in total}
-{"answer": n, "seconds": s}              answers {"answered": when, "by": process}; computing takes s
-{"keys": "chain"}                        prepares a chain of 100 params, so that "time": "keys" takes its key
-{"set": {"array_bytes": k}}              answers {}
+{"time": "hit" | "miss", "batches": k, "batch": l}   answers {"seconds": of a call}
+{"answer": n, "seconds": s}    answers {"answered": when, "by": process}; computing takes s
+{"keys": "chain"}              prepares a chain of 100 params, so that "time": "keys" takes its key
+{"set": {"array_bytes": k}}    answers {}
 """
 
 import itertools

@@ -63,9 +63,10 @@ def _file_system(folder: str) -> str | None:
 
 
 def _code() -> str:
-    """Return which persistable is measured, down to the commit where there is one."""
+    """Return which persistable is measured, down to the last commit that changed it or a plugin, if that is known."""
+    measured = ("persistable", "plugins")
     here = {"cwd": Path(__file__).parent.parent, "capture_output": True, "text": True, "check": True}
-    commands = (["git", "rev-parse", "--short", "HEAD"], ["git", "status", "--porcelain", "persistable", "plugins"])
+    commands = (["git", "log", "-1", "--format=%h", "--", *measured], ["git", "status", "--porcelain", *measured])
     try:
         commit, changes = (subprocess.run(command, **here).stdout.strip() for command in commands)  # type: ignore[call-overload]
     except (OSError, subprocess.CalledProcessError):
