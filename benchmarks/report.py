@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -108,7 +107,7 @@ class Report:
         print(f"  {time.monotonic() - self._started:6.1f} s  {text}", file=sys.stderr, flush=True)
 
     def write(self, results: Path, failure: str | None = None) -> None:
-        """Write the JSON file and remove the temporary folder."""
+        """Write the JSON file; the temporary folder is left to who gave its place."""
         tables = [entry["table"].data() if "table" in entry else entry for entry in self._tables]
         document = {
             "workload": self.workload,
@@ -122,7 +121,6 @@ class Report:
             "remarks": self._notes,
             "tables": tables,
         }
-        shutil.rmtree(self.folder, ignore_errors=True)
         results.mkdir(parents=True, exist_ok=True)
         target = results / f"{self.workload}.json"
         staged = target.with_suffix(".tmp")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import random
-import shutil
 import time
 from collections.abc import Callable
 
@@ -69,7 +68,6 @@ def run(report: Report) -> None:
                 taken.append(time.perf_counter() - started)
                 assert found == expected.get(name, found), (name, found)
             upkeep.setdefault(name, {})[size] = sorted(taken)[len(taken) // 2]
-        shutil.rmtree(root)
     report.curve("hit by size of the store", "artifacts", lines, note="Median seconds for one.")
     report.curve(
         "upkeep by size of the store",
