@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from benchmarks.budgets import BUDGETS
+from benchmarks.budgets import BUDGETS, Budget
 from benchmarks.measure import CONTROL
 from benchmarks.tables import amount, read_results, readable
 
@@ -57,13 +57,17 @@ def draw_budgets(found: dict[str, dict[str, Any]]) -> Any:
         axes.barh(row, used[0], color=MET if verdict["met"] else MISSED, height=0.7)
         axes.plot(sorted(used)[::2], [row, row], color="black", linewidth=1)
         axes.text(max(*used, 1) * 1.08, row, f"{amount(verdict['measured'][0], budget)}", va="center", fontsize=7)
-    labels = [f"{BUDGETS[n].what} {BUDGETS[n].sense} {amount(BUDGETS[n].limit, BUDGETS[n])}" for n in names]
-    axes.set_yticks(range(len(names)), labels, fontsize=7)
+    axes.set_yticks(range(len(names)), [_label(BUDGETS[name]) for name in names], fontsize=7)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlim(0.05, axes.get_xlim()[1] * 1.6)
     axes.set_xlabel("share of the budget that is used (1: the limit)")
     return figure
+
+
+def _label(budget: Budget) -> str:
+    """Name a budget in one line."""
+    return f"{budget.what} {budget.sense} {amount(budget.limit, budget)} {budget.against}".rstrip()
 
 
 def _used(value: float, limit: float, sense: str) -> float:
