@@ -115,7 +115,8 @@ def test_what_is_no_routine_in_a_hooks_module_is_left_alone(site: Site) -> None:
     """A hooks module may offer a library lazily, and hold objects that do much when they are looked into."""
     site.plugin(
         "image",
-        IMAGE + """
+        IMAGE
+        + """
 class Costly:
     def __getattribute__(self, name):
         raise RuntimeError(name)

@@ -156,7 +156,7 @@ def encode_missing(value: Any) -> str:
 
 
 def locate(value: Any, steps: tuple[str, ...]) -> tuple[str, ...]:
-    """Return where users find a part that has no encoding: by column and row, where an encoding has arrays and cells."""
+    """Return where users find a part that has no encoding: by column and row, not by arrays and cells."""
     match steps:
         case ("['values']", position, *inner) if isinstance(value, pandas.DataFrame):
             label = value.columns[int(position[1:-1])]
