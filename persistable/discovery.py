@@ -238,17 +238,19 @@ def hook_manager() -> PluginManager:
 
 @functools.cache
 def _manager_class() -> type[PluginManager]:
-    import inspect
-    from types import ModuleType
+    from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
     import pluggy
+
+    routines = (FunctionType, BuiltinFunctionType, MethodType)
 
     class Manager(pluggy.PluginManager):
         """Look only at what can be a hook, which pluggy leaves to subclasses; half the cost of a plugin."""
 
         def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+            # by type(), as isinstance would ask the object itself for its class
             if name.startswith("__") or (
-                isinstance(plugin, ModuleType) and not inspect.isroutine(vars(plugin).get(name))
+                isinstance(plugin, ModuleType) and not issubclass(type(vars(plugin).get(name)), routines)
             ):
                 return None
             return super().parse_hookimpl_opts(plugin, name)
@@ -361,6 +363,8 @@ def _check_storage(row: StorageSpec) -> None:
 def _check_encoder(row: EncoderSpec) -> None:
     _check(row, "name", row.name, _ENCODER)
     _check(row, "encode", row.encode, _OBJECT)
+    if row.locate is not None:
+        _check(row, "locate", row.locate, _OBJECT)
     _check_install(row)
     if type(row.version) is not int or row.version < 1:
         raise ValueError(f"{row!r}: version is not a whole number from 1")

@@ -31,11 +31,13 @@ class ParamEncoder:
         name: who encodes; part of the key.
         version: raised when ``encode`` changes what it returns; part of the key.
         encode: returns what defines a value, in values that have an encoding.
+        locate: turns the path of a part of what ``encode`` returned into the users' own, for errors; not in the key.
     """
 
     name: str
     version: int
     encode: Callable[[Any], Any]
+    locate: Callable[[Any, tuple[str, ...]], tuple[str, ...]] | None = None
 
 
 Extend = Callable[[type], ParamEncoder | None]
@@ -126,7 +128,13 @@ class Encoder:
         encoder = None if self.extend is None else self.extend(cls)
         if encoder is None:
             raise Refusal(value, reason)
-        name, text = self.emit(encoder.name), self.emit(encoder.encode(value))
+        name = self.emit(encoder.name)
+        try:
+            text = self.emit(encoder.encode(value))
+        except Refusal as refusal:
+            if encoder.locate is not None:
+                refusal.segments[:] = reversed(encoder.locate(value, tuple(reversed(refusal.segments))))
+            raise
         return f'{{"$":"plugin","encoder":{name},"value":{text},"version":{self.emit(encoder.version)}}}'
 
 

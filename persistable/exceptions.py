@@ -8,7 +8,7 @@ PersistableError
 ├─ SigningKeyError (ValueError)
 ├─ FormatError             UnknownFormatError (LookupError) · FormatNotInstalledError (ImportError)
 │                          BrokenPluginError (ImportError) · AmbiguousFormatError (LookupError)
-│                          FidelityError (ValueError) · SaveError (OSError)
+│                          FidelityError (ValueError) · DeclaredSizeError (ValueError) · SaveError (OSError)
 ├─ StorageError (OSError)  UnknownStorageError (LookupError) · BrokenStorageError · NoSuchPlaceError
 │                          StoragePermissionError (PermissionError) · StorageCredentialsError (PermissionError)
 │                          StorageConnectionError (ConnectionError) · StorageFullError · UnsupportedOperationError
@@ -33,6 +33,7 @@ __all__ = [
     "BrokenStorageError",
     "CorruptArtifactError",
     "CorruptArtifactWarning",
+    "DeclaredSizeError",
     "ExplainedNotImplementedError",
     "FidelityError",
     "ForeignArtifactError",
@@ -357,6 +358,17 @@ class FidelityError(FormatError, ValueError):
             "Change the payload, or choose another format by payload_io.",
             format=format,
         )
+
+
+class DeclaredSizeError(FormatError, ValueError):
+    """Say that a file declares more than its record says, or than is believable. Nothing was allocated for it.
+
+    Attributes: ``declared`` (how many), ``what`` (bytes, rows, …), ``reason``.
+    """
+
+    def __init__(self, *, format: str, declared: int, what: str, reason: str) -> None:
+        self.declared, self.what, self.reason = declared, what, reason
+        super().__init__(f"the {format} file declares {declared} {what}, {reason}", format=format)
 
 
 class SaveError(FormatError, OSError):

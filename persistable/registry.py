@@ -634,7 +634,13 @@ def _encoder(spec: EncoderSpec, plugin: Plugin) -> ParamEncoder:
         except Exception as error:
             raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {describe(error)}") from error
 
-    return ParamEncoder(spec.name, spec.version, encode_or_refuse)
+    def locate(value: object, steps: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(discovery.load_object(spec.locate or "")(value, steps))
+        except Exception:  # noqa: BLE001 - what is refused, and why, is to be said in any case
+            return steps
+
+    return ParamEncoder(spec.name, spec.version, encode_or_refuse, locate if spec.locate else None)
 
 
 def _refusing(reason: str) -> ParamEncoder:

@@ -42,6 +42,9 @@ class EncoderSpec:
         encode: a function as ``"module:function"`` that takes an instance and returns what defines it, in values that
             can be encoded; raises TypeError for what it cannot.
         install: distribution that brings it, for the repair line.
+        locate: a function as ``"module:function"`` that says where a part is that has no encoding. It takes the
+            instance and the steps that lead to the part in what ``encode`` returned, ``("['values']", "[2]")``, and
+            returns those that users know, ``(".samples[2]",)``. Not in the key.
     """
 
     name: str
@@ -49,6 +52,7 @@ class EncoderSpec:
     types: tuple[str, ...]
     encode: str
     install: str | None = None
+    locate: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

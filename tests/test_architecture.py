@@ -46,6 +46,7 @@ ARROWS = {
     "payload_type": "",
     # interfaces, and what is behind them
     "io": "encodable exceptions",
+    "expansion": "exceptions",
     "plain": "io exceptions",
     "lock": "logging naming",
     "storage": "exceptions naming",

@@ -111,6 +111,30 @@ def test_a_mark_that_names_its_hook_is_a_mark(site: Site) -> None:
     assert rows() == {"image": ("loaded", None)}
 
 
+def test_what_is_no_routine_in_a_hooks_module_is_left_alone(site: Site) -> None:
+    """A hooks module may offer a library lazily, and hold objects that do much when they are looked into."""
+    site.plugin(
+        "image",
+        IMAGE
+        + """
+class Costly:
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+costly = Costly()
+
+def __dir__():
+    return [*globals(), "library"]
+
+def __getattr__(name):
+    if name == "library":
+        raise RuntimeError("the library was imported")
+    raise AttributeError(name)
+""",
+    )
+    assert rows() == {"image": ("loaded", None)}
+
+
 def test_a_broken_plugin_is_warned_of_once_with_the_way_out(site: Site) -> None:
     """The first lookup warns, naming plugin, distribution, reason and switch; later ones do not."""
     site.plugin("broken", "import no_such_library", "broken-dist", "0.3")
@@ -194,6 +218,11 @@ def test_an_invalid_format_is_a_failure_that_names_the_field(site: Site, spec: s
         ("param_encoders", "EncoderSpec(name='a', version=1, types=['a.A'], encode='a:a')", "types is a list"),
         ("param_encoders", "EncoderSpec(name='$', version=1, types=('a.A',), encode='a:a')", "name '$' does not"),
         ("param_encoders", "EncoderSpec(name='a', version=1, types=('a.A',), encode='a')", "encode 'a' does not"),
+        (
+            "param_encoders",
+            "EncoderSpec(name='a', version=1, types=('a.A',), encode='a:a', locate='a')",
+            "locate 'a' does not",
+        ),
         (
             "param_encoders",
             "EncoderSpec(name='a', version=1, types=('datetime.datetime',), encode='a:a')",

@@ -16,6 +16,7 @@ from persistable.exceptions import (
     BrokenPluginError,
     BrokenStorageError,
     CorruptArtifactError,
+    DeclaredSizeError,
     ExplainedNotImplementedError,
     FidelityError,
     ForeignArtifactError,
@@ -101,6 +102,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
         ("csv", "column 'a'", "it holds tuples", "payload_io"),
     ),
     (
+        DeclaredSizeError(format="npz", declared=9, what="bytes", reason="the record says 8: it is another file"),
+        ("npz", "9 bytes", "the record says 8"),
+    ),
+    (
         SaveError(format="json", payload_type="set", filepath="/t/x", file_io="JsonFileIO", cause=TypeError("no set")),
         ("set", "/t/x", "JsonFileIO", "TypeError: no set", "payload_io"),
     ),
@@ -152,6 +157,7 @@ PARENTS: dict[str, type[Exception]] = {
     "BrokenPluginError": ImportError,
     "AmbiguousFormatError": LookupError,
     "FidelityError": ValueError,
+    "DeclaredSizeError": ValueError,
     "SaveError": OSError,
     "StorageError": OSError,
     "UnknownStorageError": LookupError,

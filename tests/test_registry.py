@@ -1054,6 +1054,24 @@ def test_what_an_encoder_raises_is_an_error_with_the_path_and_its_name(site: Sit
     assert caught.value.reason == "the encoder 'box' of boxes-dist 1.0 says ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize(
+    ("locate", "path"), [("return ['.pixels', *steps[1:]]", ".pixels[1]"), ("return 1 / 0", "['parts'][1]")]
+)
+def test_an_encoder_says_where_its_users_find_what_is_refused(site: Site, locate: str, path: str) -> None:
+    """The path of a part is the users' own; where the plugin cannot say it, that of its encoding. No key changes."""
+    encoder(site, result="{'parts': [0, object() if vars(value) else 1]}")
+    before = digest(Image())
+    hooks = (site.folder / "boxes_hooks.py").read_text()
+    located = hooks.replace('install="x"', 'install="x", locate="boxes_hooks:locate"')
+    site.module("boxes_hooks", f"{located}\ndef locate(value, steps):\n    {locate}\n")
+    assert digest(Image()) == before
+    odd = Image()
+    odd.__dict__["odd"] = True
+    with pytest.raises(UnkeyableParamError) as caught:
+        digest({"a": [3, odd]})
+    assert caught.value.path == f"value['a'][1]{path}"
+
+
 def test_an_encoder_that_cannot_be_imported_is_an_error_with_the_reason(site: Site) -> None:
     """Installed but broken, as with formats."""
     encoder(site)

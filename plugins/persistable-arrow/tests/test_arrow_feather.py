@@ -141,5 +141,5 @@ def test_another_file_than_the_recorded_one_is_refused_by_its_sizes(tmp_path):
     path = tmp_path / "x.arrow"
     metadata = FeatherFileIO().save(pd.DataFrame({"x": range(5)}), path)
     FeatherFileIO(compression="zstd").save(pd.DataFrame({"x": [0] * 1_000_000}), path)
-    with pytest.raises(ValueError, match="1000000 rows, the record says 5"):
+    with pytest.raises(ValueError, match="1000000 values, the record says 5"):
         FeatherFileIO().load(path, metadata=metadata)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from persistable import Registry
 from persistable.encoding import ParamEncoder, encode
 from persistable.exceptions import UnkeyableParamError
 from persistable_arrow.content import content_digest
@@ -268,9 +269,29 @@ def test_what_has_no_exact_encoding_is_refused_with_the_reason(value, reason):
         text_of(value)
 
 
-def test_cells_without_an_encoding_are_refused():
-    with pytest.raises(UnkeyableParamError):
-        text_of(pd.DataFrame({"x": [object()]}))
+ODD = pd.Series([None, object()], dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (pd.DataFrame({"a": [1, 2], "b": ODD}), "['b'].iloc[1]"),
+        (pd.DataFrame({("x", "y"): ODD}), "[('x', 'y')].iloc[1]"),
+        (pd.DataFrame({"a": [None, [0, {"k": object()}]]}), "['a'].iloc[1][1]['k']"),
+        (pd.DataFrame({"a": [0, 0]}, index=pd.Index(ODD)), ".index[1]"),
+        (pd.DataFrame([[0, 0]], columns=pd.Index(ODD)), ".columns[1]"),
+        (pd.DataFrame({"a": [None, pd.Series(ODD)]}), "['a'].iloc[1].iloc[1]"),
+        (pd.Series(ODD), ".iloc[1]"),
+        (pd.Series([0, 0], index=pd.Index(ODD)), ".index[1]"),
+        (pd.Index(ODD), "[1]"),
+        (pd.MultiIndex.from_arrays([[0, 1], ODD]), ".get_level_values(1)[1]"),
+        (ODD.array, "[1]"),
+    ],
+)
+def test_cells_without_an_encoding_are_refused_by_column_and_row(value, path):
+    with pytest.raises(UnkeyableParamError) as caught:
+        encode(value, path="params.frame", extend=Registry().param_encoder)
+    assert caught.value.path == f"params.frame{path}"
 
 
 def test_chunks_with_dictionaries_of_float16_are_refused_and_not_confused():

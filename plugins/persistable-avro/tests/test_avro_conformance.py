@@ -13,6 +13,7 @@ UTC = datetime.UTC
 
 
 class TestAvro(FormatTests):
+    needs_metadata = True
     spec = AVRO
     notices_flips = True
 

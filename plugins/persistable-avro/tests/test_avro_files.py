@@ -12,8 +12,9 @@ import fastavro
 import pytest
 from persistable_avro import AvroFileIO, AvroRecords
 from persistable_avro.container import encode_long
+from persistable_avro.schema import MAX_FOOTPRINT, read_schema
 
-from persistable.exceptions import FidelityError
+from persistable.exceptions import DeclaredSizeError, FidelityError
 
 FILES = sorted((Path(__file__).parent / "avro-files").glob("*.avro"))
 SCHEMA = {"type": "record", "name": "R", "fields": [{"name": "n", "type": "long"}, {"name": "s", "type": "string"}]}
@@ -318,7 +319,7 @@ def test_a_decompression_bomb_raises(tmp_path, codec):
     path = tmp_path / "x.avro"
     with open(path, "wb") as file:
         fastavro.writer(file, ONE, [{"b": bytes(3_000_000)}], codec=codec)
-    with pytest.raises(ValueError, match="expands to more than 1000000"):
+    with pytest.raises(ValueError, match="declares 1000001 bytes or more"):
         AvroFileIO(max_block_bytes=1_000_000).load(path)
     assert AvroFileIO(max_block_bytes=3_000_100).load(path) == [{"b": bytes(3_000_000)}]
 
@@ -396,3 +397,28 @@ def test_the_package_shows_what_it_exports():
     assert {"AvroFileIO", "AvroRecords"} <= set(dir(persistable_avro))
     with pytest.raises(AttributeError):
         _ = persistable_avro.Missing
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_another_file_than_the_recorded_one_is_refused(tmp_path, codec):
+    """A file of other records, blocks or codec than were saved is refused before they are read, listed or streamed."""
+    path, other = tmp_path / "x.avro", tmp_path / "other.avro"
+    recorded = AvroFileIO(codec=codec).save([{"a": 1}, {"a": 2}], path)
+    AvroFileIO(codec=codec).save([{"a": index} for index in range(10_000)], other)
+    with pytest.raises(DeclaredSizeError, match="declares 10000 records, the record says 2"):
+        AvroFileIO().load(other, metadata=recorded)
+    assert len(AvroFileIO().load(other, metadata={})) == len(AvroFileIO().load(other)) == 10_000
+    with pytest.raises(ValueError, match="the record says 'snappy'"):
+        AvroFileIO().load(path, metadata=recorded | {"codec": "snappy"})
+    if codec == "deflate":
+        with pytest.raises(DeclaredSizeError, match=r"bytes or more in the block at byte .* the record says less"):
+            next(iter(AvroFileIO(stream=True).load(other, metadata=recorded)))
+
+
+def test_schemas_that_make_much_of_nothing_are_refused():
+    """Records of records of nulls would take gigabytes without a byte in the file; a wide record of nulls is fine."""
+    wide = {"type": "record", "name": "W", "fields": [{"name": f"f{i}", "type": "null"} for i in range(500)]}
+    assert read_schema(wide).footprint < MAX_FOOTPRINT
+    fields = [{"name": f"w{i}", "type": "W" if i else wide} for i in range(500)]
+    with pytest.raises(ValueError, match="bytes in memory of each N"):
+        read_schema({"type": "record", "name": "N", "fields": fields})

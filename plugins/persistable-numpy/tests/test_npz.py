@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from persistable_numpy import NpyFileIO, NpzFileIO
 
-from persistable.exceptions import FidelityError, SaveError
+from persistable.exceptions import DeclaredSizeError, FidelityError, SaveError
 
 NPZ = NpzFileIO()
 OTHERS = Path(numpy.lib.__file__).parent / "tests" / "data"
@@ -336,3 +336,16 @@ def test_a_file_io_shows_its_options_and_survives_pickling(io):
     assert eval(repr(io)) == io
     assert pickle.loads(pickle.dumps(io)) == io
     assert NpzFileIO(compressed=True) != NPZ
+
+
+def test_another_file_than_the_recorded_one_is_refused_by_its_sizes(tmp_path):
+    """A file with other members or bytes than were saved is refused before it is read; without a record it is read."""
+    path = tmp_path / "x.npz"
+    recorded = NpzFileIO().save({"a": np.arange(3)}, path)
+    assert recorded == {"members": 1, "uncompressed_bytes": 128 + 24}
+    swapped = {"a": np.zeros(1000)}
+    NpzFileIO(compressed=True).save(swapped, path)
+    with pytest.raises(DeclaredSizeError, match="8128 uncompressed bytes, the record says 152"):
+        NpzFileIO().load(path, metadata=recorded)
+    for old in (None, {}):
+        assert np.array_equal(NpzFileIO().load(path, metadata=old)["a"], swapped["a"])

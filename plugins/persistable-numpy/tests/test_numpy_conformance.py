@@ -76,6 +76,7 @@ class TestNpyMapped(TestNpy):
 
 
 class TestNpz(FormatTests):
+    needs_metadata = True
     spec = NPZ
     notices_flips = True
 

@@ -13,6 +13,8 @@ Representation decisions:
 - Declined: nested and binary columns, years outside 1 to 9999, decimals of other widths than 128 bits, views,
   extension types, text that is not UTF-8, a table without columns, and more than about 1 MB of categories (those of
   levels of a MultiIndex among them), because they are in the record.
+- A csv declares nothing, and a value takes at least one byte of it: it expands to a few times its size at most. That
+  it has the rows of its record is checked when it was read.
 - Slices are formatted by several threads and written in order; pyarrow's reader uses several threads by itself.
 """
 
@@ -105,9 +107,10 @@ class CsvFileIO(FrameFileIO[Any]):
         names = unique_names(schema.names)
         types = [_text_type(field.type, field.name) for field in schema]
         with pyarrow.OSFile(str(filepath)) as file:
+            longest = min(metadata["longest_row"], file.size(), _LONGEST)  # reserved at once, so no record is believed
             table = pyarrow.csv.read_csv(
                 file,
-                read_options=pyarrow.csv.ReadOptions(block_size=max(_BLOCK, 2 * metadata["longest_row"])),
+                read_options=pyarrow.csv.ReadOptions(block_size=max(_BLOCK, 2 * longest)),
                 parse_options=pyarrow.csv.ParseOptions(
                     newlines_in_values=metadata["newlines"], ignore_empty_lines=False
                 ),

@@ -10,9 +10,10 @@ Representation decisions:
 - Arrow types survive as they are; values that Arrow calls invalid (a date64 within a day, text that is not UTF-8) are
   declined. Extension types are declined: what a file says of them depends on what the reader has registered. The chunks
   of a dictionary column come back over one dictionary.
-- The record keeps rows, columns and batches; reading stops at the first batch that exceeds them, so that a small file
-  that expands hugely is refused early. A mapped load checks offsets only where they end; ``memory_map=False`` reads
-  and checks all of them.
+- The record keeps rows, columns, batches, values and uncompressed bytes. They are compared with what the file declares
+  before anything is allocated (see ``ipc_sizes``), so a file that was swapped for a small one that expands hugely is
+  refused. Record or not, a file is refused that would take more memory than there is out of all proportion to its
+  size. A mapped load checks offsets only where they end; ``memory_map=False`` reads and checks all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from typing import Any, ClassVar
 import pyarrow
 import pyarrow.ipc
 
+from persistable import expansion
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, from_table, to_table
+from persistable_arrow.ipc_sizes import sizes
 from persistable_arrow.label import Declined
 from persistable_arrow.schema import check_values
 
@@ -77,23 +80,21 @@ class FeatherFileIO(FrameFileIO[Any]):
         ):
             for batch in batches:
                 writer.write_batch(batch)
-        return {"rows": table.num_rows, "columns": table.num_columns, "batches": len(batches)}
+        rows = {"rows": table.num_rows, "columns": table.num_columns, "batches": len(batches)}
+        return rows | sizes(_content(filepath, mapped=True))
 
     def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
-        path, sizes, mapped = str(filepath), metadata or {}, self._with(kwargs).memory_map
-        source = pyarrow.memory_map(path) if mapped else pyarrow.OSFile(path)
-        with source as file, pyarrow.ipc.open_file(file) as reader:
-            _compare("columns", len(reader.schema), sizes)
-            _compare("batches", reader.num_record_batches, sizes)
-            batches, rows = [], 0
-            for i in range(reader.num_record_batches):
-                batch = reader.get_batch(i)
-                rows += len(batch)
-                if rows > sizes.get("rows", rows):
-                    break
-                batches.append(batch)
-            _compare("rows", rows, sizes)
+        recorded, mapped = metadata or {}, self._with(kwargs).memory_map
+        content = _content(filepath, mapped=mapped)
+        declared = sizes(content)
+        expansion.compare(self.name, declared, recorded)
+        expansion.require_memory(self.name, sum(declared.values()), stored=content.size)  # a value takes some byte
+        with pyarrow.ipc.open_file(content) as reader:
+            count = reader.num_record_batches
+            expansion.compare(self.name, {"columns": len(reader.schema), "batches": count}, recorded)
+            batches = [reader.get_batch(i) for i in range(count)]
             table = pyarrow.Table.from_batches(batches, reader.schema)
+        expansion.compare(self.name, {"rows": table.num_rows}, recorded)
         table.validate(full=not mapped)
         entries = dict(table.schema.metadata or {})
         packed = entries.pop(NOTE_KEY, None)
@@ -105,9 +106,11 @@ class FeatherFileIO(FrameFileIO[Any]):
         return from_table(table.replace_schema_metadata(entries or None), note)
 
 
-def _compare(name: str, found: int, sizes: Mapping[str, Any]) -> None:
-    if sizes.get(name, found) != found:
-        raise ValueError(f"the file has {found} {name}, the record says {sizes[name]}: it is another file")
+def _content(filepath: Path, *, mapped: bool) -> Any:
+    """Return the whole file as one buffer, over which batches lie where they are not compressed."""
+    source = pyarrow.memory_map(str(filepath)) if mapped else pyarrow.OSFile(str(filepath))
+    with source as file:
+        return file.read_buffer()
 
 
 def _empty_batch(table: Any) -> Any:

@@ -86,12 +86,20 @@ _ENCODERS = {  # name in the key: (types, module:function)
     "polars.DataType": (_POLARS_TYPES, "polars_params:encode_type"),
     "polars.LazyFrame": (("polars.LazyFrame",), "polars_params:encode_lazyframe"),
 }
+_LOCATED = ("pandas.DataFrame", "pandas.Series", "pandas.Index", "pandas.array")  # with cells that may be anything
 
 
 @hookimpl
 def persistable_param_encoders() -> list[EncoderSpec]:
     """Return the encoders of pandas, pyarrow and polars objects as params."""
     return [
-        EncoderSpec(name=name, version=1, types=types, encode=f"persistable_arrow.{function}", install=_HERE)
+        EncoderSpec(
+            name=name,
+            version=1,
+            types=types,
+            encode=f"persistable_arrow.{function}",
+            install=_HERE,
+            locate="persistable_arrow.pandas_params:locate" if name in _LOCATED else None,
+        )
         for name, (types, function) in _ENCODERS.items()
     ]

@@ -13,6 +13,7 @@ Decisions:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -32,6 +33,7 @@ __all__ = [
     "encode_series",
     "encode_timedelta",
     "encode_timestamp",
+    "locate",
 ]
 
 _PER_UNIT = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -151,6 +153,31 @@ def encode_interval(value: Any) -> dict[str, Any]:
 def encode_missing(value: Any) -> str:
     """Return the name of NaT or NA."""
     return "NA" if value is pandas.NA else "NaT"
+
+
+def locate(value: Any, steps: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where users find a part that has no encoding: by column and row, not by arrays and cells."""
+    match steps:
+        case ("['values']", position, *inner) if isinstance(value, pandas.DataFrame):
+            label = value.columns[int(position[1:-1])]
+            return f"[{label!r}]", *_rows(inner, ".iloc")
+        case ("['values']", *inner) if isinstance(value, pandas.Series):
+            return _rows(inner, ".iloc")
+        case ("['columns']" | "['index']" as name, *inner) if not isinstance(value, pandas.Index):
+            attribute = name[2:-2]
+            return f".{attribute}", *locate(getattr(value, attribute), tuple(inner))
+        case ("['values']", position, "['cells']", *inner) if isinstance(value, pandas.MultiIndex):
+            return f".get_level_values({position[1:-1]})", *inner
+        case ("['values']", *inner) if isinstance(value, pandas.Index):
+            return _rows(inner, "")
+        case ("['names']" | "['attrs']" | "['name']" as name, *inner):
+            return f".{name[2:-2]}", *inner
+    return _rows(steps, "")
+
+
+def _rows(steps: Sequence[str], accessor: str) -> tuple[str, ...]:
+    """Say of the cells of an array where they are, row by row; of what else it has, as the encoding calls it."""
+    return (accessor, *steps[1:]) if steps[:1] in (("['cells']",), ["['cells']"]) else tuple(steps)
 
 
 def _zone(zone: Any) -> Any:

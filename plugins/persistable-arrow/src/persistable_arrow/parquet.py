@@ -11,9 +11,11 @@ Representation decisions:
 - A RecordBatchReader, or an iterator of record batches, is written row group by row group and comes back as a table,
   or as a reader again with ``as_reader=True``. Its dictionary columns are declined: their values are not known before
   the end.
-- The record keeps rows, row groups and uncompressed bytes. They are compared with the footer before anything is
-  allocated, so a file that was swapped for a small one that expands hugely is refused; pages that contradict their own
-  footer are left to the digest in the record. A file that comes without a record is read as it is.
+- The record keeps rows, row groups, and bytes uncompressed and decoded. They are compared with the footer before
+  anything is allocated, so a file that was swapped for a small one that expands hugely is refused. Record or not, a
+  file is refused that would take more memory than there is out of all proportion to its size: by its footer, and by
+  the texts in its dictionaries, which a few bytes repeat a million times. Pages that contradict their own footer, and
+  text inside nested columns, are left to the digest in the record.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from persistable import expansion
 from persistable.io import streamed
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, check_count, frame_labels, from_table, is_stream, to_table
 from persistable_arrow.label import Declined
+from persistable_arrow.parquet_sizes import require_memory, sizes
 from persistable_arrow.parquet_types import check_type, physical_schema, to_physical
 from persistable_arrow.schema import pack_schema, restore_table, unpack_schema
 
@@ -145,7 +149,7 @@ class ParquetFileIO(FrameFileIO[Any]):
             except BaseException:
                 writer.is_open = False  # else its finalizer writes a footer to what is no file any more
                 raise
-        return _sizes(footers[0])
+        return sizes(footers[0])
 
     def _coalesce(self, payload: Any) -> tuple[Any, Iterator[Any]]:
         """Return the schema of a stream and its batches gathered into tables the size of a row group."""
@@ -191,7 +195,7 @@ class ParquetFileIO(FrameFileIO[Any]):
         file = pyarrow.parquet.ParquetFile(str(filepath), pre_buffer=not self.as_reader)
         close = True
         try:
-            _check_sizes(file.metadata, metadata)
+            expansion.compare(self.name, sizes(file.metadata), metadata)
             packed = (file.metadata.metadata or {}).get(NOTE_KEY)
             note = None if packed is None else json.loads(packed)
             names = file.schema_arrow.names
@@ -202,6 +206,7 @@ class ParquetFileIO(FrameFileIO[Any]):
                 close = False
                 return _read_batches(file, note, positions)
             if self.filters is None:
+                require_memory(filepath, file, positions)
                 table = file.read(columns=None if positions is None else [names[i] for i in positions])
             else:
                 table = self._read_filtered(filepath, names, note, positions)
@@ -282,22 +287,3 @@ def _check_level(compression: str, level: Any) -> None:
         pyarrow.Codec(compression, level)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"compression {compression!r} does not take the level {level!r}: {error}") from error
-
-
-# -- sizes -------------------------------------------------------------------------------------------------------------
-
-
-def _sizes(footer: Any) -> dict[str, int]:
-    groups = range(footer.num_row_groups)
-    return {
-        "rows": footer.num_rows,
-        "row_groups": footer.num_row_groups,
-        "uncompressed_bytes": sum(footer.row_group(i).total_byte_size for i in groups),
-    }
-
-
-def _check_sizes(footer: Any, metadata: Mapping[str, Any]) -> None:
-    declared = _sizes(footer)
-    for name, size in declared.items():
-        if metadata.get(name, size) != size:
-            raise ValueError(f"the file declares {size} {name}, the record says {metadata[name]}: it is another file")

@@ -11,6 +11,9 @@
 - None is null in a union or a field of only None; a missing key never becomes None.
 - Records are written block by block in constant memory, checked chunk by chunk before they are. The header carries
   their number and a digest under ``persistable.check``; other readers ignore it.
+- The record keeps how many records there are and, of compressed ones, how many blocks and the bytes of the largest. A
+  file that declares others is refused before they are read, and so is a list that would take more memory than there is
+  out of all proportion to its file; an ``AvroRecords`` is held to that block by block.
 - Schemas whose arrays have items of no bytes (null, empty records) are declined: a file could claim any length.
 
 Source: Avro 1.12 specification.
@@ -62,6 +65,7 @@ class AvroFileIO(FileIO[Any]):
 
     name: ClassVar[str] = "avro"
     suffix: ClassVar[str] = ".avro"
+    needs_metadata: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -145,21 +149,24 @@ class AvroFileIO(FileIO[Any]):
         try:
             with open(filepath, "wb") as file:
                 count = self._write(source, source.schema, file)
-            if self.codec != "null":
-                self._reread(filepath)
+            blocks = {} if self.codec == "null" else self._reread(filepath)
         except BaseException:
             filepath.unlink(missing_ok=True)
             raise
-        return {"records": count, "codec": self.codec, "inferred": False, "schema": source.schema.raw}
+        metadata = {"records": count, "codec": self.codec, "inferred": False, "schema": source.schema.raw}
+        return metadata | blocks
 
-    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+    def _load(self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         if kwargs:
-            return type(self)(**(self._options() | kwargs))._load(filepath)
+            return type(self)(**(self._options() | kwargs))._load(filepath, metadata)
         resolved = None if self.reader_schema is None else self.reader_schema.raw
         if self.stream:
-            return AvroRecords(filepath, reader_schema=resolved, max_block_bytes=self.max_block_bytes)
-        container = Container(filepath, max_block_bytes=self.max_block_bytes)
+            return AvroRecords(
+                filepath, reader_schema=resolved, max_block_bytes=self.max_block_bytes, recorded=metadata
+            )
+        container = Container(filepath, max_block_bytes=self.max_block_bytes, recorded=metadata)
         try:
+            container.require_memory()
             records: list[Any] = []
             for block in decode(container, container.payloads(), resolved):
                 records += block
@@ -199,12 +206,15 @@ class AvroFileIO(FileIO[Any]):
         digesting.seal(source.count)
         return source.count
 
-    def _reread(self, filepath: Path) -> None:
-        """Open every compressed block once more: what a reader would take for a bomb must not be written."""
+    def _reread(self, filepath: Path) -> dict[str, int]:
+        """Open every compressed block once more: what a reader would take for a bomb must not be written.
+
+        Return what the record keeps of the blocks, so that no other file can make a reader open larger ones.
+        """
         container = Container(filepath, max_block_bytes=self.max_block_bytes)
         try:
-            for _ in container.payloads():
-                pass
+            blocks = [len(content) for _, content in container.payloads()]
+            return {"blocks": len(blocks), "largest_block": max(blocks, default=0)}
         except ValueError as error:
             raise FidelityError(format=self.name, reason=str(error)) from error
         finally:

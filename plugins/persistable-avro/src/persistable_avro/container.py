@@ -1,9 +1,10 @@
 """Read the object container file of Avro, trusting nothing that it declares.
 
 Every size and count is compared with the bytes that are there before anything is allocated for it: fastavro believes
-them. A file that this distribution wrote also carries, under the header key ``persistable.check``, the number of its
-records and the XXH3-128 of all its bytes (those of the check itself taken as zeros), so that truncation at a block's
-end, which Avro cannot see, and flipped bits are noticed. Source: Avro 1.12 specification, "Object Container Files".
+them. What the record of the artifact says of its records, codec and largest block is compared as well. A file that this
+distribution wrote also carries, under the header key ``persistable.check``, the number of its records and the XXH3-128
+of all its bytes (those of the check itself taken as zeros), so that truncation at a block's end, which Avro cannot see,
+and flipped bits are noticed. Source: Avro 1.12 specification, "Object Container Files".
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import sys
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from persistable.exceptions import FormatError
+from persistable import expansion
+from persistable.exceptions import DeclaredSizeError, FormatError
 from persistable_avro.schema import Schema, read_schema
 
 __all__ = [
@@ -45,6 +47,7 @@ CHECK_WIDTH = 20 + 32  # decimal digits of the count, hex digits of XXH3-128
 MAX_BLOCK_BYTES = 1 << 28
 MAX_EMPTY_RECORDS = 1 << 16  # in one block, where records take no bytes
 
+_POINTER = 8  # bytes of an item of a list
 _FIRST_READ = 1 << 16
 _FRAME_HEAD = 20  # two longs of ten bytes
 
@@ -61,6 +64,10 @@ class CodecNotInstalledError(FormatError, ImportError):
         )
 
 
+class _TooLongError(Exception):
+    """Say that a block expands to more than the limit that was given."""
+
+
 class Frame(NamedTuple):
     """Where a block starts, how many records it claims, where its content is and how many bytes it has."""
 
@@ -73,14 +80,21 @@ class Frame(NamedTuple):
 class Container:
     """An open Avro file. Keeps its descriptor, so it can be read after the file was deleted. Thread-safe."""
 
-    def __init__(self, path: str | os.PathLike[str], *, max_block_bytes: int = MAX_BLOCK_BYTES) -> None:
-        self.max_block_bytes = max_block_bytes
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_block_bytes: int = MAX_BLOCK_BYTES,
+        recorded: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.max_block_bytes, self._recorded = max_block_bytes, recorded or {}
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
         self._closing = weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
         try:
             self.size = os.fstat(self._descriptor).st_size
             self._read_header()
+            self._compare_header()
         except BaseException:
             self.close()
             raise
@@ -88,6 +102,14 @@ class Container:
     def close(self) -> None:
         """Give the descriptor back. Reading afterwards raises ValueError."""
         self._closing()
+
+    def require_memory(self) -> None:
+        """Walk over the blocks and refuse records that take more memory than there is. Raises DeclaredSizeError."""
+        records = blocks = 0
+        for frame in self.frames():
+            records, blocks = records + frame.records, blocks + 1
+        expansion.compare("avro", {"records": records, "blocks": blocks}, self._recorded)
+        expansion.require_memory("avro", self._footprint(records), stored=self.size)
 
     def frames(self) -> Iterator[Frame]:
         """Walk over the blocks without reading their content."""
@@ -110,15 +132,23 @@ class Container:
             start = frame.offset + size + SYNC_SIZE
 
     def payload(self, frame: Frame, digest: Any = None) -> bytes:
-        """Return the decompressed content of a block, up to ``max_block_bytes``; feed its raw bytes to a digest."""
+        """Return the decompressed content of a block, up to the limit of one; feed its raw bytes to a digest."""
         raw = self._read(frame.start, frame.offset + frame.size + SYNC_SIZE - frame.start)
         if not raw.endswith(self.sync):
             raise ValueError(f"the block at byte {frame.start} does not end in the file's sync marker")
         if digest is not None:
             digest.update(raw)
         content = raw[frame.offset - frame.start : -SYNC_SIZE]
+        expansion.require_memory("avro", self._footprint(frame.records), stored=frame.size)
         try:
-            content = CODECS[self.codec](content, self.max_block_bytes)
+            content = CODECS[self.codec](content, self._block_limit)
+        except _TooLongError:
+            raise DeclaredSizeError(
+                format="avro",
+                declared=self._block_limit + 1,
+                what=f"bytes or more in the block at byte {frame.start}",
+                reason=self._limited_by,
+            ) from None
         except (ValueError, ImportError):
             raise
         except Exception as error:  # each codec library has its own errors
@@ -145,6 +175,17 @@ class Container:
     def count(self) -> int | None:
         """Number of records as the file's own check declares it, or None."""
         return None if self.check is None else int(self.check[:20])
+
+    def _compare_header(self) -> None:
+        codec, largest = self._recorded.get("codec", self.codec), self._recorded.get("largest_block")
+        if codec != self.codec:
+            raise ValueError(f"the file has the codec {self.codec!r}, the record says {codec!r}: it is another file")
+        self._block_limit, self._limited_by = self.max_block_bytes, "raise max_block_bytes if that is expected"
+        if isinstance(largest, int) and largest < self.max_block_bytes:
+            self._block_limit, self._limited_by = largest, "the record says less: it is another file"
+
+    def _footprint(self, records: int) -> int:
+        return records * (_POINTER + self.schema.footprint)
 
     def _require_room(self, frame: Frame, available: int) -> None:
         minimum = self.schema.minimum
@@ -261,7 +302,7 @@ def _bounded(codec: str, decompressor: Any, content: bytes, limit: int) -> bytes
     """Decompress with a decompressor of the standard library's protocol, up to a limit and to the end of its stream."""
     decompressed: bytes = decompressor.decompress(content, limit + 1)
     if len(decompressed) > limit:
-        raise ValueError(f"a block expands to more than {limit} bytes; raise max_block_bytes if that is expected")
+        raise _TooLongError
     if not decompressor.eof:
         raise ValueError(f"a block of codec {codec} is cut off")
     return decompressed
@@ -294,7 +335,7 @@ def _snappy(content: bytes, limit: int) -> bytes:
     snappy = require_codec("snappy").snappy
     compressed, checksum = content[:-4], content[-4:]
     if snappy.decompress_raw_len(compressed) > limit:
-        raise ValueError(f"a block expands to more than {limit} bytes; raise max_block_bytes if that is expected")
+        raise _TooLongError
     decompressed = bytes(snappy.decompress_raw(compressed))
     if zlib.crc32(decompressed).to_bytes(4, "big") != checksum:
         raise ValueError("a block does not agree with its CRC-32")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, overload
 
@@ -83,9 +83,10 @@ class AvroRecords(Sequence[Any]):
         *,
         reader_schema: Any = None,
         max_block_bytes: int = MAX_BLOCK_BYTES,
+        recorded: Mapping[str, Any] | None = None,
     ) -> None:
         self._path, self._reader_schema = os.path.abspath(path), reader_schema
-        self._container = Container(path, max_block_bytes=max_block_bytes)
+        self._container = Container(path, max_block_bytes=max_block_bytes, recorded=recorded)
         self._frames: list[Frame] | None = None
         self._ends: list[int] = []
         self._cached: tuple[int, list[Any]] = (-1, [])

@@ -6,6 +6,8 @@ Representation decisions:
   order is kept; the dict comes back as a plain one, with the arrays in memory and the file closed.
 - Members carry no time, so that equal dicts give equal files. Zip's own CRC-32 is checked on load.
 - The same array under two keys is written twice and comes back as two arrays.
+- The record keeps how many members there are and how many bytes they have uncompressed. A file that declares other
+  numbers is refused, and so is one that would take more memory than there is out of all proportion to its size.
 - Sizes are checked before anything is allocated: members may not take more than the file has, a stored member is as
   long as it says, a deflated one at most what deflate can hold (1032 times), an array exactly what its member declares.
   Members that are no arrays, appear twice, are encrypted or use another compression are refused.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from persistable import expansion
 from persistable.exceptions import FidelityError
 from persistable.io import FileIO
 from persistable_numpy.fidelity import array_refusal
@@ -51,6 +55,7 @@ class NpzFileIO(FileIO[dict[str, NDArray[Any]]]):
 
     name: ClassVar[str] = "npz"
     suffix: ClassVar[str] = ".npz"
+    needs_metadata: ClassVar[bool] = True
 
     def refusal(self, payload: object) -> str | None:
         """Say why this payload is no plain dict, or None. What is wrong with an item, the save says, with its key."""
@@ -58,15 +63,17 @@ class NpzFileIO(FileIO[dict[str, NDArray[Any]]]):
             return f"it is a {type(payload).__module__}.{type(payload).__qualname__}, not a dict of arrays"
         return None
 
-    def _save(self, payload: dict[str, NDArray[Any]], filepath: Path, **kwargs: Any) -> None:
+    def _save(self, payload: dict[str, NDArray[Any]], filepath: Path, **kwargs: Any) -> dict[str, int]:
         for key, value in payload.items():
             reason = _key_refusal(key) or array_refusal(value)
             if reason is not None:
                 raise FidelityError(format=self.name, where=f"payload[{key!r}]", reason=reason)
-        _save_npz(filepath, payload, **({"compressed": self.compressed} | kwargs))
+        return _save_npz(filepath, payload, **({"compressed": self.compressed} | kwargs))
 
-    def _load(self, filepath: Path, **kwargs: Any) -> dict[str, NDArray[Any]]:
-        return _load_npz(filepath, **kwargs)
+    def _load(
+        self, filepath: Path, metadata: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> dict[str, NDArray[Any]]:
+        return _load_npz(filepath, metadata or {}, **kwargs)
 
 
 def _key_refusal(key: object) -> str | None:
@@ -83,7 +90,7 @@ def _key_refusal(key: object) -> str | None:
     return None
 
 
-def _save_npz(filepath: Path, arrays: dict[str, NDArray[Any]], *, compressed: bool) -> None:
+def _save_npz(filepath: Path, arrays: dict[str, NDArray[Any]], *, compressed: bool) -> dict[str, int]:
     with zipfile.ZipFile(filepath, "w") as archive:
         for key, array in arrays.items():
             member = zipfile.ZipInfo(key + MEMBER_SUFFIX)  # of 1980, the beginning of time for zip files
@@ -92,19 +99,29 @@ def _save_npz(filepath: Path, arrays: dict[str, NDArray[Any]], *, compressed: bo
                 array = np.asarray(array)  # a memmap as the plain array that it is
                 write_header(file, array)
                 file.writelines(blocks(array))
+        return _sizes(archive)
 
 
-def _load_npz(filepath: Path) -> dict[str, NDArray[Any]]:
+def _load_npz(filepath: Path, metadata: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(filepath) as archive:
             members = archive.infolist()
-            _check_directory(archive, os.path.getsize(filepath))
+            available = os.path.getsize(filepath)
+            _check_directory(archive, available)
+            declared = _sizes(archive)
+            expansion.compare(NpzFileIO.name, declared, metadata)
+            expansion.require_memory(NpzFileIO.name, declared["uncompressed_bytes"], stored=available)
             arrays = {member.filename.removesuffix(MEMBER_SUFFIX): _read(archive, member) for member in members}
     except (ValueError, OSError, MemoryError):
         raise
     except Exception as error:  # zipfile and zlib have a dozen errors for damage, without a common base
         raise ValueError(f"{filepath} cannot be read as npz: {type(error).__name__}: {error}") from error
     return arrays
+
+
+def _sizes(archive: zipfile.ZipFile) -> dict[str, int]:
+    members = archive.infolist()
+    return {"members": len(members), "uncompressed_bytes": sum(member.file_size for member in members)}
 
 
 def _check_directory(archive: zipfile.ZipFile, available: int) -> None:

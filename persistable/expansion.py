@@ -1,0 +1,101 @@
+"""Judge what a file declares of its size, before anything is allocated for it. For formats that run no code.
+
+There are two questions, and a format asks both once it has read its header or footer:
+
+- Is it what was recorded? ``compare`` holds the sizes that the file declares against those that the format returned as
+  metadata when it was saved. Records of older versions lack some or all of them: what is not there is not compared.
+- Is it believable? Somebody who can forge the file may be able to forge the record, and files without one are read as
+  well. So ``require_memory`` refuses what takes more than 16 times the file's bytes and also more memory than there is.
+  Either alone is ordinary: constant columns shrink a thousandfold, and a payload as large as its file is no surprise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from persistable.exceptions import DeclaredSizeError
+
+__all__ = ["EXPANSION", "available_memory", "compare", "exceeds_memory", "require_memory"]
+
+EXPANSION = 16  # bytes in memory for a byte of the file; text and ordinary compression make less of most data
+
+
+def compare(format: str, declared: Mapping[str, int], recorded: Mapping[str, Any]) -> None:
+    """Compare the sizes that a file declares with those of the same names in its record, where it has them.
+
+    Raises:
+        DeclaredSizeError: one of them differs, so this is not the file that was saved.
+    """
+    for name, size in declared.items():
+        if recorded.get(name, size) != size:
+            raise DeclaredSizeError(
+                format=format,
+                declared=size,
+                what=name.replace("_", " "),
+                reason=f"the record says {recorded[name]}: it is another file",
+            )
+
+
+def require_memory(format: str, declared: int, *, stored: int) -> None:
+    """Refuse a payload that needs more memory than there is, though its file is small.
+
+    Args:
+        format: name of the format, for the error.
+        declared: bytes that the payload takes in memory at least, as its file declares.
+        stored: bytes of the file.
+
+    Raises:
+        DeclaredSizeError: both limits are exceeded.
+    """
+    if exceeds_memory(declared, stored=stored):
+        raise DeclaredSizeError(
+            format=format,
+            declared=declared,
+            what="bytes in memory",
+            reason=(
+                f"it has {stored} bytes itself, and there is memory for {available_memory()}: it is damaged, or made "
+                "to exhaust them"
+            ),
+        )
+
+
+def exceeds_memory(declared: int, *, stored: int) -> bool:
+    """Say whether ``require_memory`` would refuse."""
+    return declared > EXPANSION * stored and declared > available_memory()
+
+
+def available_memory() -> int:
+    """Return about how many bytes this process can still allocate: the least of what its system, group and limits say.
+
+    Swap counts. Where nothing is known (no ``/proc``), all of the machine's memory counts as available.
+    """
+    found = [_of_machine()]
+    # no container, or one without a limit
+    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", "rb") as file:
+        found.append(int(file.read()))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit - _mapped())
+    return max(min(found), 0)
+
+
+def _of_machine() -> int:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        with open("/proc/meminfo", "rb") as file:
+            rows = dict(line.split(b":", 1) for line in file)
+        return sum(int(rows[name].split()[0]) << 10 for name in (b"MemAvailable", b"SwapFree"))
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 1 << 62
+
+
+def _mapped() -> int:
+    with contextlib.suppress(OSError), open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

@@ -1,0 +1,290 @@
+"""A file that claims to be huge is refused by a clear error before memory is taken, whoever else it deceives.
+
+The files are made by hand or by the bare library, and loaded in a child that may map little more than it has.
+"""
+
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from persistable.exceptions import DeclaredSizeError
+from persistable.expansion import EXPANSION, available_memory, compare, exceeds_memory, require_memory
+
+ROOM = 256 << 20  # bytes that the child may map besides what it has when everything is imported
+HUGE = 1 << 29  # what the bombs expand to, at least
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit needs /proc")
+
+CHILD = """
+import json, resource, sys
+from importlib import import_module
+
+cases = json.load(sys.stdin)
+classes = [getattr(import_module(case["module"]), case["name"]) for case in cases]
+for module in sys.argv[1:]:
+    import_module(module)
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int({room})
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+found = []
+for case, file_io in zip(cases, classes):
+    metadata = {{}} if case["metadata"] is None else {{"metadata": case["metadata"]}}
+    try:
+        loaded = file_io(**case["options"]).load(case["path"], **metadata)
+        if case["iterate"]:
+            for item in loaded:
+                pass
+        found.append(["nothing", [], ""])
+    except BaseException as error:
+        found.append([type(error).__name__, [kind.__name__ for kind in type(error).__mro__], str(error)])
+json.dump(found, sys.stdout)
+"""
+
+
+class Bomb(NamedTuple):
+    """A planted file, how it is loaded, and what a record may say of it."""
+
+    path: Path
+    metadata: Any = None
+    options: Mapping[str, Any] = MappingProxyType({})
+    iterate: bool = False
+
+
+def explode(file_io: str, bombs: list[Bomb], *imports: str) -> list[list[Any]]:
+    """Load files in a child with little memory; return type, bases and text of the error of each."""
+    module, _, name = file_io.partition(":")
+    cases = [
+        bomb._asdict() | {"path": str(bomb.path), "options": dict(bomb.options), "module": module, "name": name}
+        for bomb in bombs
+    ]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD.format(room=ROOM), *imports],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    found: list[list[Any]] = json.loads(child.stdout)
+    return found
+
+
+def assert_refused(found: list[list[Any]], kind: str = "ValueError") -> None:
+    for name, bases, text in found:
+        assert kind in bases, f"{name}: {text}"
+        assert "MemoryError" not in bases, text
+
+
+# -- the two questions -------------------------------------------------------------------------------------------------
+
+
+def test_sizes_that_a_record_has_are_compared() -> None:
+    """What differs from the record is refused by name; what the record lacks is not compared."""
+    compare("npz", {"members": 2, "uncompressed_bytes": 9}, {"members": 2, "other": 1})
+    with pytest.raises(DeclaredSizeError, match="declares 9 uncompressed bytes, the record says 8") as caught:
+        compare("npz", {"members": 2, "uncompressed_bytes": 9}, {"members": 2, "uncompressed_bytes": 8})
+    assert caught.value.declared == 9
+
+
+def test_only_what_is_out_of_proportion_and_out_of_memory_is_refused() -> None:
+    """A large file may be large, and a small one may expand: refused is what does so beyond the memory."""
+    beyond = 1 << 60
+    assert not exceeds_memory(beyond, stored=beyond // EXPANSION)
+    assert not exceeds_memory(1 << 20, stored=1)
+    with pytest.raises(DeclaredSizeError, match="it has 10 bytes itself"):
+        require_memory("npz", beyond, stored=10)
+
+
+def test_available_memory_is_what_there_is() -> None:
+    """It is positive, and no more than the machine could have."""
+    assert 1 << 20 < available_memory() < 1 << 50
+
+
+# -- the core's formats ------------------------------------------------------------------------------------------------
+
+
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
+    """A million brackets neither overflow the stack nor fill the memory."""
+    lists, dicts = tmp_path / "lists.json", tmp_path / "dicts.json"
+    lists.write_text("[" * 1_000_000)
+    dicts.write_text('{"a":' * 1_000_000)
+    assert_refused(explode("persistable.plain:JsonFileIO", [Bomb(lists), Bomb(dicts)]))
+
+
+# -- numpy -------------------------------------------------------------------------------------------------------------
+
+
+def npy(shape: str) -> bytes:
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+def test_npy_headers_of_terabytes_are_refused(tmp_path: Path) -> None:
+    """A header that asks for more than its file has is refused, mapped or not."""
+    pytest.importorskip("persistable_numpy")
+    bombs = []
+    for number, shape in enumerate(("(1099511627776,)", "(4611686018427387904, 4)", "(0, 4611686018427387904)")):
+        path = tmp_path / f"{number}.npy"
+        path.write_bytes(npy(shape) + bytes(64))
+        bombs += [Bomb(path), Bomb(path, options={"mmap_mode": "r"})]
+    assert_refused(explode("persistable_numpy.npy:NpyFileIO", bombs))
+
+
+def test_npz_zip_bombs_are_refused(tmp_path: Path) -> None:
+    """Members that deflate a thousandfold are refused by the record and, without one, by the memory that there is."""
+    pytest.importorskip("persistable_numpy")
+    path, count = tmp_path / "bomb.npz", 4
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number in range(count):
+            with archive.open(f"{number}.npy", "w") as file:
+                file.write(npy(f"({HUGE // 8 // count},)"))
+                for _ in range(HUGE // count >> 20):
+                    file.write(bytes(1 << 20))
+    honest = {"members": 1, "uncompressed_bytes": 208}
+    forged = {"members": count, "uncompressed_bytes": HUGE + 128 * count}
+    bombs = [Bomb(path, metadata) for metadata in (honest, None, {}, forged)]
+    assert path.stat().st_size < HUGE // 100
+    assert_refused(explode("persistable_numpy.npz:NpzFileIO", bombs), "DeclaredSizeError")
+
+
+# -- avro --------------------------------------------------------------------------------------------------------------
+
+
+def long(value: int) -> bytes:
+    value, encoded = value << 1, bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def avro(schema: Any, blocks: list[tuple[int, bytes]], codec: str = "null") -> bytes:
+    entries = {"avro.schema": json.dumps(schema), "avro.codec": codec}
+    head = b"Obj\x01" + long(len(entries))
+    for key, value in entries.items():
+        head += long(len(key)) + key.encode() + long(len(value)) + value.encode()
+    sync = bytes(range(16))
+    return head + b"\0" + sync + b"".join(long(count) + long(len(body)) + body + sync for count, body in blocks)
+
+
+def deflated(size: int) -> bytes:
+    import zlib
+
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)), packer.flush()])
+
+
+def test_avro_blocks_that_claim_too_much_are_refused(tmp_path: Path) -> None:
+    """Records of nothing, blocks that expand, and schemas that make much of nothing are refused, listed or streamed."""
+    pytest.importorskip("persistable_avro")
+    optional = {"type": "record", "name": "R", "fields": [{"name": "a", "type": ["null", "long"]}]}
+    laughs: Any = "null"
+    for level in range(10):
+        fields = [{"name": "f0", "type": laughs}]
+        fields += [{"name": f"f{i}", "type": f"L{level - 1}" if level else "null"} for i in range(1, 10)]
+        laughs = {"type": "record", "name": f"L{level}", "fields": fields}
+    room, expanding = 200 << 20, deflated(200 << 20)
+    files = {
+        "nulls": avro("null", [(2_000_000_000, b"")]),
+        "blocks of nulls": avro("null", [(1 << 16, b"")] * (1 << 12)),
+        "laughs": avro(laughs, [(1, b"")]),
+        "expanding": avro(optional, [(room, expanding)], "deflate"),
+    }
+    bombs = []
+    for name, content in files.items():
+        path = tmp_path / f"{name}.avro"
+        path.write_bytes(content)
+        codec = "deflate" if name == "expanding" else "null"
+        honest = {"records": 5, "codec": codec} | ({"blocks": 1, "largest_block": 10} if codec == "deflate" else {})
+        bombs += [Bomb(path, metadata) for metadata in (honest, None, {})]
+        if name != "blocks of nulls":  # as a stream they are harmless: a block at a time
+            bombs += [Bomb(path, metadata, {"stream": True}, iterate=True) for metadata in (honest, None)]
+    assert len(files["nulls"]) < 148
+    assert_refused(explode("persistable_avro.avro:AvroFileIO", bombs))
+
+
+# -- arrow -------------------------------------------------------------------------------------------------------------
+
+
+def test_parquet_files_of_equal_values_are_refused(tmp_path: Path) -> None:
+    """Runs of numbers and repeated texts are refused by the record and, without one, by the memory that there is."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+    from persistable_arrow.parquet_sizes import sizes
+
+    numbers = pyarrow.table({"x": pyarrow.nulls(1 << 20, "int64").fill_null(0)})
+    twice = pyarrow.nulls(HUGE >> 15, "int32").fill_null(0)
+    texts = pyarrow.table({"x": pyarrow.DictionaryArray.from_arrays(twice, ["x" * (1 << 15)])})
+    bombs = []
+    for name, table, count in (("numbers", numbers, HUGE >> 23), ("texts", texts, 2)):
+        path = tmp_path / f"{name}.parquet"
+        with pyarrow.parquet.ParquetWriter(path, table.schema, store_schema=False) as writer:
+            for _ in range(count):
+                writer.write_table(table)
+        assert path.stat().st_size < HUGE // 100
+        footer = pyarrow.parquet.read_metadata(path)
+        honest = {"rows": 5, "row_groups": 1, "uncompressed_bytes": 60, "decoded_bytes": 40}
+        bombs += [Bomb(path, metadata) for metadata in (honest, {"rows": 5}, None, {}, sizes(footer))]
+    found = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas")
+    assert_refused(found, "DeclaredSizeError")
+
+
+def test_arrow_files_whose_buffers_lie_or_expand_are_refused(tmp_path: Path) -> None:
+    """Lengths of buffers are checked against the file and the memory, mapped or read."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.ipc
+    from persistable_arrow.ipc_sizes import sizes
+
+    def written(codec: str | None, rows: int, batches: int = 1) -> bytes:
+        table = pyarrow.table({"x": pyarrow.nulls(rows, "int64").fill_null(0)})
+        sink = pyarrow.BufferOutputStream()
+        options = pyarrow.ipc.IpcWriteOptions(compression=codec)
+        with pyarrow.ipc.new_file(sink, table.schema, options=options) as writer:
+            for _ in range(batches):
+                writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    small, plain = written("lz4", 1000), written(None, 1000)
+    body = struct.pack("<q", 8000)
+    files = {
+        "expanding": written("zstd", 1 << 22, HUGE >> 25),
+        "lying": small.replace(body, struct.pack("<q", 1 << 60)),
+        "lying within memory": small.replace(body, struct.pack("<q", 2 * HUGE)),
+        "beyond": plain.replace(body, struct.pack("<q", 1 << 50)),
+        "negative": plain.replace(body, struct.pack("<q", -8000)),
+    }
+    assert small.count(body) >= 1 <= plain.count(body)
+    bombs = []
+    for name, content in files.items():
+        path = tmp_path / f"{name}.arrow"
+        path.write_bytes(content)
+        claims: list[Any] = [{"rows": 5, "columns": 1, "batches": 1, "values": 5, "uncompressed_bytes": 40}, None]
+        if name not in ("beyond", "negative"):
+            claims.append(sizes(content))
+        bombs += [Bomb(path, metadata, {"memory_map": mapped}) for metadata in claims for mapped in (True, False)]
+    assert len(files["expanding"]) < HUGE // 100
+    assert_refused(explode("persistable_arrow.feather:FeatherFileIO", bombs, "pandas"))
+
+
+def test_csv_reserves_no_more_than_the_file_has(tmp_path: Path) -> None:
+    """A record that claims rows of half a gigabyte makes no reader reserve them."""
+    pytest.importorskip("persistable_arrow")
+    import pandas
+    from persistable_arrow.csv import CsvFileIO
+
+    path = tmp_path / "x.csv"
+    metadata = dict(CsvFileIO().save(pandas.DataFrame({"x": range(5)}), path))
+    forged = metadata | {"longest_row": (1 << 29), "rows": 6}
+    assert_refused(explode("persistable_arrow.csv:CsvFileIO", [Bomb(path, forged)], "pandas"))
