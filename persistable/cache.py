@@ -26,6 +26,7 @@ __all__ = ["DEFAULT_SIZE", "OFF", "PayloadCache", "entry_name", "open_cache"]
 
 OFF = "off"
 DEFAULT_SIZE = 10 << 30  # bytes
+_ABANDONED = 86_400.0  # seconds after which nobody is still writing what another machine, or boot, has begun
 _FRESH = 10.0  # seconds for which an entry that was just used is not removed: somebody is about to open it
 _STAGING, _ENTRIES = "staging", "payloads"
 
@@ -105,10 +106,14 @@ class PayloadCache:
         with self._lock:
             self._total = total
         for name in _names(self.local.local_path(_STAGING)):
-            writer = staged_by(name)
-            if writer is not None and writer[0] == host() and not alive(writer[1]):
-                with contextlib.suppress(OSError):
-                    remove(f"{self.local.local_path(_STAGING)}/{name}")
+            path, writer = f"{self.local.local_path(_STAGING)}/{name}", staged_by(name)
+            with contextlib.suppress(OSError):
+                if writer is not None and writer[0] == host():
+                    abandoned = not alive(writer[1])
+                else:
+                    abandoned = os.lstat(path).st_mtime < now - _ABANDONED
+                if abandoned:
+                    remove(path)
 
     def _path(self, name: str) -> str:
         return self.local.local_path(f"{_ENTRIES}/{name}")

@@ -8,6 +8,8 @@ import os
 import re
 import unicodedata
 
+from persistable.process import here
+
 __all__ = [
     "LEASE",
     "LOCK",
@@ -115,8 +117,8 @@ def key_of_lease(name: str) -> str | None:
 
 @functools.lru_cache(maxsize=1)
 def host() -> str:
-    """Return 8 hex characters that stand for this machine in the names of staged files."""
-    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8] if hasattr(os, "uname") else "00000000"
+    """Return 8 hex characters that stand for this machine (or container), as it runs, in the names of staged files."""
+    return hashlib.sha256(here().encode()).hexdigest()[:8]
 
 
 def staged_name(suffix: str) -> str:

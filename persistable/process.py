@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import os
 
-from persistable.naming import host
-
 __all__ = ["alive", "here", "me"]
 
 
@@ -31,11 +29,12 @@ def here() -> str:
 
     Names alone do not tell machines apart, and the first namespace has the same number on all of them.
     """
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{host()}-{file.read().strip()}-{os.stat('/proc/self/ns/pid').st_ino}"
+            return f"{name}-{file.read().strip()}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
-        return host()
+        return name
 
 
 def me() -> str:

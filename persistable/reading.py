@@ -153,16 +153,17 @@ def judge(store: ArtifactStore, address: Address, evidence: Evidence, record: Re
         UntrustedArtifactError: it may not.
         _OnlySigned: it may, from a copy.
     """
-    trust = store.trust
-    if not choice.executes_code and not trust.needs_signature:
+    trust, keyed = store.trust, store.signing_key is not None
+    if not (choice.executes_code or trust.needs_signature or keyed):
         return
-    objection = trust.objection(evidence)
-    if objection is None and not trust.needs_signature:
+    objection = trust.objection(evidence) if choice.executes_code or trust.needs_signature else None
+    if objection is None and not (trust.needs_signature or keyed):
         return
-    signed = trust.accepts_signature and store.signed(record)
-    if signed and objection is not None:
+    signed = keyed and store.signed(record)
+    if signed and objection is not None and trust.accepts_signature:
         raise _OnlySigned
-    if trust.needs_signature and not signed:
+    # what is not signed may be older than the key; what is, and by nobody we know, was changed
+    if not signed and (trust.needs_signature or (keyed and trust.setting != "all" and record.signature is not None)):
         objection = (store.storage.locate(address.record), "is not signed with this store's key")
     if objection is not None:
         path, reason = objection

@@ -49,6 +49,7 @@ OWN = [
     "naming",
     "params",
     "payload_type",
+    "process",
     "provenance",
     "reading",
     "record",

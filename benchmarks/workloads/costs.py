@@ -29,6 +29,7 @@ def hits(report: Report) -> None:
     store = ArtifactStore(folder)
     Tiny(store, TinyParams(1)).load_generate()
     kept = Tiny(store, TinyParams(1))
+    address = next(store.list())
     params = TinyParams(1)
 
     def lane(name: str, **settings: Any) -> Lane:
@@ -48,7 +49,7 @@ def hits(report: Report) -> None:
             lane('verify="off", trust="all"', verify="off", trust="all"),
             Lane("construction and key alone", construct, role="ours"),
             Lane("object and key kept: p.load()", kept.load, role="ours"),
-            Lane("record alone, read and verified: store.find", lambda: store.find(kept._address), role="ours"),
+            Lane("record alone, read and verified: store.find", lambda: store.find(address), role="ours"),
             Lane("no record: open + pickle.load", load_bare(report.path("bare")), role="floor"),
             Lane("a path as data_dir, not a store", lambda: Tiny(folder, TinyParams(1)).load(), role="ours"),
         ],

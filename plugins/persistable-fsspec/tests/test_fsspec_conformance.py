@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,7 @@ class TestGoogleCloud(StorageTests):
         return lambda: FsspecStorage("gs://bucket/folder")
 
 
+@pytest.mark.skipif(find_spec("s3fs") is None, reason="pip install s3fs")
 class TestS3(StorageTests):
     secrets = (SECRET,)
     many, rounds, examples = 60, 5, 5  # moto is slow; persistable-obstore does the whole of it

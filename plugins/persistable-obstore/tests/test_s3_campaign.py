@@ -16,6 +16,7 @@ from specimens import blob, until
 
 from persistable import ArtifactStore
 from persistable.exceptions import MissingArtifactError
+from persistable.naming import slug
 
 HERE = Path(__file__).parent
 PARTS: dict[str, Any] = {"part_size": 5 << 20, "concurrency": 2}
@@ -78,8 +79,9 @@ def kills(moto: Moto, times: int, seed: int) -> dict[str, int]:
     sweep(moto, bucket, store, stands)
     made = blob(store, upstream=True)
     made.load()
-    lineage = f"{made._address.folder}/{made.key}.lineage.json"
-    expected = {made._address.record, lineage, f"{made._address.folder}/{made.record.main_path}"}
+    folder = slug(made.payload_name)
+    files = (f"{made.key}.json", f"{made.key}.lineage.json", made.record.main_path)
+    expected = {f"{folder}/{name}" for name in files}
     assert {entry.name for entry in store.storage.list()} == expected
     assert moto.uploads(bucket) == []
     assert [finding.problem for finding in store.check()] == [None]
