@@ -423,7 +423,7 @@ def find(store: ArtifactStore, address: Address) -> Record | None:
     """Read a record without its payload; see ``ArtifactStore.find``."""
     path = store.storage.locate(address.record)
     try:
-        raw = store.storage.get(address.record)
+        raw = store.enter(address.folder).read(record_name(address.key))
     except FileNotFoundError:
         return None
     try:
