@@ -135,7 +135,7 @@ class LocalStorage(Storage):
     )
 
     def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
-        self.root, self.durable = root, durable
+        self.root, self.durable = os.path.abspath(root), durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
         self._apart: bool | None = None if private else False
 

@@ -158,7 +158,7 @@ def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | Non
             return _Judged(found._replace(problem="is not signed with this store's key"), raw)
         if notes.has(path, raw):
             return _Judged(found, raw)
-        reading.verify_payload(entered, record, None if store.local is not None else store.cache)
+        reading.verify_payload(entered, record.files, None if store.local is not None else store.cache)
     except FileNotFoundError:
         return None  # deleted since it was listed
     except UnknownSchema as unknown:
