@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Sequence
@@ -64,6 +65,8 @@ class PayloadCache:
     def find(self, name: str) -> bool:
         """Whether there is an entry; if so, it counts as used now."""
         try:
+            if stat.S_ISLNK(os.lstat(self._path(name)).st_mode):  # none of ours
+                return False
             os.utime(self._path(name))
         except OSError:
             return False
@@ -77,7 +80,11 @@ class PayloadCache:
         except OSError:
             if not os.path.isdir(self._path(name)):
                 raise
-            remove(staged)
+            if os.path.isdir(staged):
+                remove(staged)
+            else:  # a folder in the place of a file is none of ours
+                remove(self._path(name))
+                os.replace(staged, self._path(name))
         with self._lock:
             self._total = None if self._total is None else self._total + size
             crowded = self._total is None or self._total > self.size

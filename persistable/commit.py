@@ -96,14 +96,15 @@ def _write(
         file_io = choice.file_io()
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
-        path = storage.staged_path(place.folder, suffix)
-        staged.append(path)  # before anything is there: an interrupt may arrive at any moment
+        apart = storage.apart or file_io.is_directory or isinstance(payload, Iterator)
         try:
-            if file_io.is_directory:
-                os.mkdir(path, storage.folder_mode)
-            metadata: object = file_io.save(payload, path)
+            path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged, apart=apart)
+            if not apart and _is_open_to_others(storage, path):
+                storage.apart = True  # the umask has changed, and from now on is reckoned with
+                storage.unstage(path)
+                path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged, apart=True)
         except FidelityError as error:
-            storage.unstage(path)
+            storage.unstage(staged[-1])
             if not choice.by_type:
                 raise
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
@@ -135,6 +136,34 @@ def _write(
         )
         return _Written(choice.format, file_io, Staged(path, suffix, entry))
     raise AssertionError("the last format accepts anything")
+
+
+def _saved(
+    storage: LocalStorage,
+    folder: str,
+    suffix: str,
+    file_io: FileIO[Any],
+    payload: Any,
+    staged: list[str],
+    *,
+    apart: bool,
+) -> tuple[str, object]:
+    """Have a FileIO write a payload to a staged path; return the path and what the FileIO says of it."""
+    path = storage.staged_path(folder, suffix, apart=apart)
+    staged.append(path)  # before anything is there: an interrupt may arrive at any moment
+    if apart:
+        os.mkdir(os.path.dirname(path), 0o700)
+    if file_io.is_directory:
+        os.mkdir(path, storage.folder_mode)
+    return path, file_io.save(payload, path)
+
+
+def _is_open_to_others(storage: LocalStorage, path: str) -> bool:
+    """Whether the umask let others write what is about to be digested, so that they may have, or still can."""
+    try:
+        return bool(os.lstat(path).st_mode & 0o022 & ~storage.file_mode)
+    except OSError:
+        return False  # sealing says what is wrong
 
 
 def _json(metadata: object, path: str, file_io: FileIO[Any]) -> Mapping[str, Any]:

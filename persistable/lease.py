@@ -170,7 +170,7 @@ def _look(storage: Storage, name: str) -> tuple[str | None, bytes | None]:
 def _read(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

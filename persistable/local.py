@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 
@@ -40,12 +41,14 @@ class Folder:
 
     def __init__(self, root: str, name: str) -> None:
         self.path = path = f"{root}/{name}"
-        outermost, status = os.stat(root), os.lstat(path)
+        outermost, status = os.lstat(root), os.lstat(path)
         if not stat.S_ISDIR(status.st_mode):
             if stat.S_ISLNK(status.st_mode):
                 raise _link(path)
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         self.evidence = [(root, outermost), (path, status)]
+        if stat.S_ISLNK(outermost.st_mode):  # which its owner may turn elsewhere at any time
+            self.evidence.insert(1, (root, os.stat(root)))
 
     def open(self, name: str) -> tuple[int, os.stat_result]:
         """Open a regular file in the folder for reading; return its descriptor and status.
@@ -132,8 +135,20 @@ class LocalStorage(Storage):
     )
 
     def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
-        self.root, self.durable = root, durable
+        self.root, self.durable = os.path.abspath(root), durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
+        self._apart: bool | None = None if private else False
+
+    @property
+    def apart(self) -> bool:
+        """Whether payloads are staged where nobody else can enter, because the umask lets others write new files."""
+        if self._apart is None:
+            self._apart = bool(_umask() & 0o022 != 0o022)
+        return self._apart
+
+    @apart.setter
+    def apart(self, apart: bool) -> None:
+        self._apart = apart
 
     # -- the Storage interface
 
@@ -305,16 +320,28 @@ class LocalStorage(Storage):
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
             return lock.Lock(None)
 
-    def staged_path(self, folder: str, suffix: str) -> str:
-        """Return a free path in the folder, to write to before it is published."""
-        return f"{self.local_path(folder)}/{staged_name(suffix)}"
+    def staged_path(self, folder: str, suffix: str, *, apart: bool = False) -> str:
+        """Return a free path in the folder, to write to before it is published.
+
+        ``apart`` puts it into a folder of its own, that nobody else can enter and that is yet to be made.
+        """
+        path = f"{self.local_path(folder)}/{staged_name('' if apart else suffix)}"
+        return f"{path}/payload{suffix}" if apart else path
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
         os.rename(staged, self.local_path(name))
+        folder = os.path.dirname(staged)
+        if os.path.basename(folder).startswith(STAGED):
+            os.rmdir(folder)
 
     def unstage(self, staged: str) -> None:
         """Remove a staged payload, and whatever its FileIO left beside it under names that start with its own."""
+        folder = os.path.dirname(staged)
+        if os.path.basename(folder).startswith(STAGED):
+            with contextlib.suppress(OSError):
+                remove(folder)
+            return
         with contextlib.suppress(OSError):
             for name in self.beside(staged):
                 with contextlib.suppress(OSError):
@@ -323,8 +350,20 @@ class LocalStorage(Storage):
     def beside(self, staged: str) -> tuple[str, ...]:
         """Return the names of a staged payload and of what stands beside it under names that start with its own."""
         folder, stem = os.path.split(staged)
+        if os.path.basename(folder).startswith(STAGED):
+            return tuple(sorted(os.listdir(folder)))
         stem = STAGED + stem.removeprefix(STAGED).partition(".")[0]
         return tuple(sorted(name for name in os.listdir(folder) if name.startswith(stem)))
+
+
+def _umask() -> int:
+    """Return the umask, as far as it can be read without being set, which other threads would notice."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            found = re.search(rb"^Umask:\s*([0-7]+)$", file.read(), re.MULTILINE)
+        return int(found[1], 8) if found else 0o022
+    except OSError:
+        return 0o022
 
 
 def _unwritable(error: OSError, path: str) -> OSError:

@@ -33,6 +33,7 @@ STAGED = ".tmp-"
 _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
 _UNSAFE = re.compile(r"[^a-z0-9_]")
 _SLUG = re.compile(r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?")
+_PROCESS = re.compile(r"[0-9]{1,9}")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _PAYLOAD = re.compile(r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?")
 # names that Windows keeps for devices, and those that stand beside artifacts
@@ -129,6 +130,6 @@ def staged_name(suffix: str) -> str:
 def staged_by(name: str) -> tuple[str, int] | None:
     """Return host and process id of a staged file's writer, or None if the name is not one of ours."""
     parts = name.removeprefix(STAGED).split("-", 2)
-    if not name.startswith(STAGED) or len(parts) != 3 or not parts[1].isdigit():
+    if not name.startswith(STAGED) or len(parts) != 3 or not _PROCESS.fullmatch(parts[1]):
         return None
     return parts[0], int(parts[1])

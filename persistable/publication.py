@@ -119,7 +119,7 @@ def in_place(store: ArtifactStore, storage: LocalStorage, address: Address, draf
         storage.flush_folder(folder)
         storage.put(address.record, record.raw)
     except BaseException:
-        _withdraw(storage, address, published)
+        _withdraw(storage, address, published, draft.lineage)
         raise
     if old is not None and storage.capabilities.open_files_survive_deletion:
         with contextlib.suppress(OSError):  # what cannot be deleted now is swept later
@@ -141,7 +141,7 @@ def uploaded(store: ArtifactStore, address: Address, draft: Draft, staged: Stage
         _put_lineage(storage, address, draft.lineage, published, alone=True)
         _put_record(storage, address, draft.origin, record.raw)
     except BaseException:
-        _withdraw(storage, address, published)
+        _withdraw(storage, address, published, draft.lineage)
         raise
     store.keep(staged.path, record)
     return record
@@ -195,12 +195,13 @@ def _put_lineage(
     storage.put(name, lineage)
 
 
-def _withdraw(storage: Storage, address: Address, published: list[str]) -> None:
+def _withdraw(storage: Storage, address: Address, published: list[str], lineage: bytes | None) -> None:
     """Delete what was published for a record that could not be put.
 
     The error may have come after the record was in place: then the artifact is committed, and stays. Somebody else's
     record needs the lineage, which is the same for every commit of the key.
     """
+    lineage_at = f"{address.folder}/{lineage_name(address.key)}"
     try:
         record = Record.parse(storage.get(address.record), address.key)
     except (FileNotFoundError, Damage):
@@ -209,8 +210,12 @@ def _withdraw(storage: Storage, address: Address, published: list[str]) -> None:
         doomed = []
     else:
         committed = {f"{address.folder}/{name}" for file in record.files for name in (file.path, record.main_path)}
-        lineage = f"{address.folder}/{lineage_name(address.key)}"
-        doomed = [] if published[0] in committed else [name for name in published if name != lineage]
+        doomed = [] if published[0] in committed else [name for name in published if name != lineage_at]
     for name in doomed:
         with contextlib.suppress(OSError):
-            storage.delete(name)
+            if lineage is not None and name == lineage_at:
+                storage.delete(name)
+                storage.stat(address.record)  # somebody may have counted on it meanwhile, and put a record
+                storage.put(name, lineage)
+            else:
+                storage.delete(name)

@@ -48,11 +48,17 @@ def _move(storage: LocalStorage, address: Address) -> None:
     storage.prepare(target)
     marked = f"{storage.local_path(target)}/{os.urandom(4).hex()}-"
     # the record first: without it the rest is no artifact any more, whatever happens in between
-    os.rename(storage.local_path(address.record), f"{marked}{naming.record_name(address.key)}")
+    _put_aside(storage.local_path(address.record), f"{marked}{naming.record_name(address.key)}")
     for name in os.listdir(folder):
         if naming.key_of_payload(name) == address.key or name == naming.lineage_name(address.key):
             with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{folder}/{name}", f"{marked}{name}")
+                _put_aside(f"{folder}/{name}", f"{marked}{name}")
+
+
+def _put_aside(path: str, target: str) -> None:
+    os.rename(path, target)
+    with contextlib.suppress(OSError):
+        os.utime(target, follow_symlinks=False)  # from now on it is swept after its time
 
 
 def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseException) -> None:

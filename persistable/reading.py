@@ -363,7 +363,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def verify_payload(folder: Folder | RemoteFolder, record: Record, cache: PayloadCache | None) -> None:
+def verify_payload(folder: Folder | RemoteFolder, files: Sequence[PayloadFile], cache: PayloadCache | None) -> None:
     """Compare all files of a payload with its record, whatever their format; remote ones by way of the cache's disk.
 
     Raises Damage.
@@ -372,16 +372,16 @@ def verify_payload(folder: Folder | RemoteFolder, record: Record, cache: Payload
         from persistable.remote import fetch
 
         assert cache is not None
-        for file in record.files:
+        for file in files:
             path = cache.staged_path("")
             try:
                 fetch(folder, file, path)
             finally:
                 remove(path)
         return
-    if record.is_folder:
-        _walked(folder, record.files)
-    for file in record.files:
+    if "/" in files[0].path:
+        _walked(folder, files)
+    for file in files:
         path = f"{folder.path}/{file.path}"
         try:
             descriptor, status = folder.open(file.path)
@@ -423,7 +423,7 @@ def find(store: ArtifactStore, address: Address) -> Record | None:
     """Read a record without its payload; see ``ArtifactStore.find``."""
     path = store.storage.locate(address.record)
     try:
-        raw = store.storage.get(address.record)
+        raw = store.enter(address.folder).read(record_name(address.key))
     except FileNotFoundError:
         return None
     try:

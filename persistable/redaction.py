@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["has_credentials", "redacted", "secrets_of"]
+__all__ = ["has_credentials", "redacted", "secrets_of", "without_secrets"]
 
 _SHORTEST = 4  # characters: shorter values are words like "us" and "true" that would tear texts to pieces
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
@@ -46,3 +46,18 @@ def secrets_of(options: Mapping[str, Any] | None) -> frozenset[str]:
         elif isinstance(value, str) and len(value) >= _SHORTEST and not _PUBLIC.search(name):
             found.add(value)
     return frozenset(found)
+
+
+def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a storage's options that say where and how: numbers, and texts whose names say so."""
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found[name] = without_secrets(value)
+        elif (
+            value is None
+            or isinstance(value, bool | int | float)
+            or (isinstance(value, str) and _PUBLIC.search(str(name)))
+        ):
+            found[name] = value
+    return found

@@ -155,23 +155,24 @@ class ArtifactStore:
         return f"ArtifactStore({', '.join([repr(location), *given])})"
 
     def __getstate__(self) -> dict[str, Any]:
-        # credentials stay here; the storage is opened again there
-        left_behind = (
-            "__weakref__",
-            "_cache",
-            "_judged",
-            "_registry",
-            "_signing_key",
-            "_storage",
-            "storage_options",
-        )
-        return {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
+        # credentials stay here, what says where goes along; the storage is opened again there
+        left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
+        state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
+        if self.storage_options:
+            from persistable.redaction import without_secrets
+
+            state["storage_options"] = without_secrets(self.storage_options) or None
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self.storage_options = None
         for name, value in state.items():
             setattr(self, name, value)
-        self._registry = self._storage = self._cache = self._signing_key = self.storage_options = None
+        self._registry = self._storage = self._cache = self._signing_key = None
         self._judged = set()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ArtifactStore:
+        return self  # nothing in it changes, and a copy in this process may use what it was given
 
     # -- settings
 
@@ -331,9 +332,18 @@ class ArtifactStore:
             return self.local.local_path(f"{address.folder}/{record.main_path}")
         from persistable.remote import RemoteFolder, fetched
 
+        source = RemoteFolder(self.storage, address.folder)
         try:
-            with fetched(self.cache, RemoteFolder(self.storage, address.folder), record) as held:
-                return f"{held.folder.path}/{held.files[0].path.partition('/')[0]}"
+            for anew in (False, True):
+                with fetched(self.cache, source, record, anew=anew) as held:
+                    try:
+                        reading.verify_payload(held.folder, held.files, None)
+                    except Damage:
+                        if held.is_new:
+                            raise
+                        continue
+                    return f"{held.folder.path}/{held.files[0].path.partition('/')[0]}"
+            raise AssertionError("what was copied anew is either whole or damaged")
         except Damage as damage:
             raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
 
@@ -414,10 +424,12 @@ class ArtifactStore:
         what it is about to write. The address's folder has to exist.
         """
         choice = self.registry.foreseen(payload_type, injected)
+        if choice is None and self.local is None:
+            choice = self.registry.named("pickle")  # which takes anything, and nobody knows who writes elsewhere
         if choice is not None:
-            self.warn_of_refusal(address, choice)
+            self.warn_of_refusal(address, choice, certain=payload_type is not None or injected is not None)
 
-    def warn_of_refusal(self, address: Address, choice: Choice) -> None:
+    def warn_of_refusal(self, address: Address, choice: Choice, *, certain: bool = True) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
         judged = (address.folder, choice.format)
         trust = self.trust
@@ -432,9 +444,10 @@ class ArtifactStore:
             objection = (folder.path, "is to have signed artifacts only, and there is no signing_key")
         if objection is not None:
             warnings.warn(
-                f"{address.name!r} is about to be persisted in format {choice.format!r}, which this store would refuse "
-                f"to load: {objection[0]} {objection[1]}. Set trust= on the store (or PERSISTABLE_TRUST), tighten the "
-                "permissions, or choose a data-only format.",
+                f"{address.name!r} {'is about to be' if certain else 'says no payload type, and may be'} persisted in "
+                f"format {choice.format!r}, which this store would refuse to load: {objection[0]} {objection[1]}. Set "
+                "trust= on the store (or PERSISTABLE_TRUST), tighten the permissions, have artifacts signed "
+                "(signing_key=), or choose a data-only format.",
                 TrustWarning,
                 stacklevel=5,
             )
@@ -488,7 +501,10 @@ class ArtifactStore:
                 return lock.Lock(None)  # the record is put on condition
             from persistable import lease
 
-            return lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
+            taken = lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
+            if not taken.exclusive:  # nothing was written for it, so nobody knows yet whether anything can be
+                storage.prepare(address.folder)
+            return taken
         except lock.NotFree as error:
             seconds = timeout or 0.0
             raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
@@ -572,7 +588,12 @@ def _located(location: Any) -> str:
 
             if has_credentials(location):  # a location is shown, logged and pickled
                 raise ValueError(f"data_dir {redacted(location)!r} has credentials in it: give them as storage_options")
+            scheme, _, rest = location.partition("://")
+            if not rest.strip("/"):
+                raise ValueError(f"data_dir {location!r} names no place: give {scheme}://… with a bucket, host or path")
             return location.rstrip("/")
+        elif _LOST_URL.match(location):
+            raise ValueError(f"data_dir {location!r} has lost a slash: give {location.replace(':/', '://', 1)!r}")
     elif isinstance(location, os.PathLike):
         location = os.fspath(location)
         if isinstance(location, str) and _LOST_URL.match(location):
@@ -634,7 +655,7 @@ def store_at(data_dir: str | os.PathLike[str]) -> ArtifactStore:
         path: object = os.fspath(data_dir)
     except TypeError:
         path = None
-    if type(path) is not str or not path.startswith("/"):
+    if type(path) is not str or not (path.startswith("/") or _URL.match(path)):
         return ArtifactStore(data_dir)
     return _shared(path, _environment())
 

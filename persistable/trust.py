@@ -75,13 +75,15 @@ class Trust:
                 continue
             if owner not in (me, _ROOT) and owner not in self._users:
                 return path, f"belongs to {_user_name(owner)}"
+            if stat.S_ISLNK(mode):  # only its owner can change it
+                continue
             if mode & stat.S_IWOTH:
                 return path, f"is writable by everybody (mode {stat.S_IMODE(mode):04o})"
             if not mode & stat.S_IWGRP:
                 continue
             if _has_acl(path):  # whose mask is what shows as the group's bits
                 return path, f"is writable by others through its access control list (mode {stat.S_IMODE(mode):04o})"
-            if not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
+            if status.st_gid == _ROOT != me or not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
                 return path, f"is writable by the group {_group_name(status.st_gid)} (mode {stat.S_IMODE(mode):04o})"
         return None
 
@@ -126,22 +128,14 @@ def _group_name(gid: int) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _group_is_trusted(gid: int, users: frozenset[int]) -> bool:
-    """Whether only trusted users can be in a group: it is the private group of one, or lists none but them."""
+    """Whether only trusted users are in a group: by its own list, and by being the primary group of theirs."""
     try:
         import grp
         import pwd
 
         group = grp.getgrgid(gid)
         members = {pwd.getpwnam(name).pw_uid for name in group.gr_mem}
-        if not members <= users:
-            return False
-        for uid in users:
-            try:
-                user = pwd.getpwuid(uid)
-            except KeyError:
-                continue
-            if user.pw_gid == gid and user.pw_name == group.gr_name:
-                return True
-        return bool(members) and all(user.pw_uid in users for user in pwd.getpwall() if user.pw_gid == gid)
+        members |= {user.pw_uid for user in pwd.getpwall() if user.pw_gid == gid}
+        return bool(members) and members <= users
     except (ImportError, KeyError):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -106,8 +107,15 @@ def _folders(root: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
         inside = [entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False)]
         quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
-        return sorted([*inside, *(name for name in quarantines if os.path.isdir(f"{root}/{name}"))])
+        return sorted([*inside, *(name for name in quarantines if _is_folder(f"{root}/{name}"))])
     return []
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)  # a link leads elsewhere
+    except OSError:
+        return False
 
 
 def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: str) -> bool:

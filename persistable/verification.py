@@ -158,7 +158,7 @@ def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | Non
             return _Judged(found._replace(problem="is not signed with this store's key"), raw)
         if notes.has(path, raw):
             return _Judged(found, raw)
-        reading.verify_payload(entered, record, None if store.local is not None else store.cache)
+        reading.verify_payload(entered, record.files, None if store.local is not None else store.cache)
     except FileNotFoundError:
         return None  # deleted since it was listed
     except UnknownSchema as unknown:
@@ -167,12 +167,16 @@ def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | Non
         return _Judged(found._replace(problem=f"{damage.path} {damage}".strip()), raw, damage)
     except OSError as error:
         return _Judged(found._replace(problem=str(error)), raw)
+    except Exception as error:  # noqa: BLE001 - whoever can make a check can make any record; the others come next
+        return _Judged(found._replace(problem=f"cannot be verified: {type(error).__name__}: {error}"), raw)
     try:
         if record.lineage is not None:
             _check_lineage(store, folder, record)
     except (Damage, OSError) as error:  # which does not spoil the payload
         where = f"{error.path} " if isinstance(error, Damage) else ""
         return _Judged(found._replace(problem=f"{where}{error}"), raw)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _Judged(found._replace(problem=f"its lineage cannot be verified: {type(error).__name__}: {error}"), raw)
     return _Judged(found, raw)
 
 

@@ -1,5 +1,6 @@
 """Artifacts on a storage without local paths: the same promises as in a local folder."""
 
+import copy
 import os
 import pickle
 import threading
@@ -24,6 +25,7 @@ from persistable.exceptions import (
     UntrustedArtifactError,
 )
 from persistable.io import FileIO
+from persistable.local import LocalStorage
 from persistable.remote import RemoteFolder, fetched
 
 
@@ -348,3 +350,93 @@ def test_threads_load_without_a_cache(place: DictStorage) -> None:
         thread.join()
     assert failed == []
     assert os.listdir(shared.cache.local.local_path("payloads")) == []
+
+
+@pytest.mark.parametrize("how", ["folder", "link", "flipped"])
+def test_whatever_is_in_the_place_of_a_cached_payload(place: DictStorage, tmp_path: Path, how: str) -> None:
+    """It makes room; a good artifact is never taken for damaged, and persist_filepath leads to the right bytes."""
+    p = ListP(store(place, tmp_path), Params())
+    p.load_generate()
+    (cached,) = (tmp_path / "payloads").iterdir()
+    good = cached.read_bytes()
+    (tmp_path / "other").write_bytes(b"x" * len(good))
+    cached.unlink()
+    if how == "folder":
+        (cached / "inside").mkdir(parents=True)
+    elif how == "link":
+        cached.symlink_to(tmp_path / "other")
+    else:
+        cached.write_bytes(b"x" * len(good))
+    again = ListP(store(place, tmp_path), Params())
+    if how == "flipped":
+        assert again.persist_filepath.read_bytes() == good
+    again.load()
+    assert again.payload == [0, 1, 2]
+    assert (tmp_path / "other").read_bytes() == b"x" * len(good)
+
+
+def test_a_lineage_that_somebody_counts_on_is_put_back(place: DictStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing commit withdraws its lineage; one that commits meanwhile has found it there."""
+    upstream = ListP(store(place), Params(1), payload_name="upstream")
+    upstream.load_generate()
+    failing, other = (ListP(store(place), Params(), [upstream]) for _ in range(2))
+    real = DictStorage.put_if_absent
+    lost = False
+
+    def put(self: DictStorage, name: str, data: bytes) -> bool:
+        nonlocal lost
+        if name.endswith(f"/{failing.key}.json") and not lost:
+            lost = True
+            raise StorageConnectionError(url=name, operation="put")
+        return real(self, name, data)
+
+    deleted = DictStorage.delete
+
+    def delete(self: DictStorage, name: str) -> None:
+        if name.endswith(".lineage.json") and not other_is_there():
+            other.generate()
+        deleted(self, name)
+
+    def other_is_there() -> bool:
+        return any(name.endswith(f"/{other.key}.json") for name in place.objects)
+
+    monkeypatch.setattr(DictStorage, "put_if_absent", put)
+    monkeypatch.setattr(DictStorage, "delete", delete)
+    with pytest.raises(StorageConnectionError):
+        failing.generate()
+    assert other_is_there()
+    assert [finding.problem for finding in store(place).check()] == [None, None]
+
+
+def test_a_class_without_a_payload_type_is_told_before_generating_too(place: DictStorage) -> None:
+    """Nobody knows what it will be, and a pickle could not be loaded again."""
+
+    class Any_(Persistable):  # type: ignore[type-arg]
+        def _generate_payload(self, **untracked: Any) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.warns(TrustWarning, match="may be persisted"), pytest.raises(KeyboardInterrupt):
+        Any_(ArtifactStore(place, cache="off"), Params()).load_generate()
+
+
+def test_a_store_travels_with_what_says_where() -> None:
+    """Endpoint and region go along, so that the other side asks the same service; a copy here keeps everything."""
+    options = {"endpoint": "https://minio.example", "secret": "hunter22", "nested": {"region": "eu", "token": "abcdef"}}
+    sender = ArtifactStore("s3://bucket/x", storage_options=options)
+    sent = pickle.loads(pickle.dumps(sender))
+    assert sent.storage_options == {"endpoint": "https://minio.example", "nested": {"region": "eu"}}
+    assert copy.deepcopy(sender).storage_options == options
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///", "s3:/bucket", "memory:/x"])
+def test_a_mistyped_url_is_no_folder(url: str) -> None:
+    """It is refused with what was meant, and nothing is made in the working directory."""
+    with pytest.raises(ValueError, match="data_dir"):
+        ArtifactStore(url)
+
+
+def test_a_relative_local_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts from the working directory of now, and its folders are made."""
+    monkeypatch.chdir(tmp_path)
+    ListP(ArtifactStore(LocalStorage("data", durable=False)), Params()).load_generate()
+    assert list((tmp_path / "data").rglob("*.pickle"))

@@ -486,3 +486,31 @@ def test_no_warning_in_the_common_case(tmp_path) -> None:
         warnings.simplefilter("error")
         blob(tmp_path).load_generate(value=OLD)
         assert blob(tmp_path).payload == OLD
+
+
+def test_a_sweep_follows_no_link(tmp_path) -> None:
+    """A quarantine that leads elsewhere is nobody's quarantine, and names that look like ours stop no sweep."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"precious")
+    stored(fast(tmp_path / "data"), OLD)
+    (tmp_path / "data" / "x").mkdir()
+    (tmp_path / "data" / "x" / "quarantine").symlink_to(outside)
+    for name in (".tmp-00000000-²-x", f".tmp-00000000-{10**30}-x"):
+        (tmp_path / "data" / "blob" / name).write_bytes(b"")
+    for path in (outside / "kept", *(tmp_path / "data" / "blob").iterdir()):
+        os.utime(path, (0, 0))
+    assert fast(tmp_path / "data").sweep(grace=0, quarantined=0).names == ()
+    assert (outside / "kept").read_bytes() == b"precious"
+
+
+def test_quarantine_keeps_what_is_old_for_its_own_time(tmp_path) -> None:
+    """The time begins when it was put aside, however old the artifact is."""
+    made = stored(fast(tmp_path), OLD)
+    payload = made.persist_filepath
+    payload.write_bytes(b"damaged")
+    for path in (payload, payload.with_name(f"{made.key}.json")):
+        os.utime(path, (0, 0))
+    assert [finding.quarantined for finding in fast(tmp_path).check(quarantine=True)] == [True]
+    assert fast(tmp_path).sweep(grace=0).names == ()
+    assert len(fast(tmp_path).sweep(quarantined=0).names) == 2

@@ -370,3 +370,56 @@ def test_no_import_of_pwd_for_own_files(tmp_path) -> None:
         "assert 'grp' not in sys.modules, 'grp was imported'"
     )
     subprocess.run([sys.executable, "-P", "-c", script, str(tmp_path)], env=environment(), check=True)
+
+
+@needs_root
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022])
+@pytest.mark.parametrize("changed", [False, True], ids=["from the start", "later"])
+def test_nobody_else_can_write_to_what_is_about_to_be_digested(changed: bool, umask: int, open_folder) -> None:
+    """Whatever the umask, a staged payload is never open to others: what they wrote would get our digest."""
+    root = open_folder / "data"
+
+    before = os.umask(0o022)
+    try:
+        store = fast(root)
+        if changed:
+            stored(store, OLD)
+        os.umask(umask)
+        stored(store, SlowPayload(root), n=2)
+    finally:
+        os.umask(before)
+    assert SlowPayload.open_at_the_end == []
+
+
+class SlowPayload:
+    """A payload that looks, while it is pickled, whether somebody else could write to where it is staged."""
+
+    open_at_the_end: Any = None
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        staged = [path for path in self.root.rglob("*.pickle") if ".tmp-" in str(path)]
+        assert len(staged) == 1
+        type(self).open_at_the_end = in_child(lambda: [path for path in staged if _opens(path)], uid=NOBODY)
+        return SlowPayload, (self.root,)
+
+
+def _opens(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError:
+        return False
+    return True
+
+
+@needs_root
+def test_a_link_of_somebody_else_is_not_trusted(open_folder) -> None:
+    """A data_dir that is a link of another user could lead elsewhere between check and use."""
+    stored(fast(open_folder / "data"), OLD)
+    link = open_folder / "link"
+    link.symlink_to(open_folder / "data")
+    assert loaded(fast(link)) == OLD
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    assert refused(fast(link)).path == str(link)

@@ -11,6 +11,7 @@ from dict_storage import DictStorage
 from specimens import artifact_files, blob, fast, files, stored
 
 from persistable import ArtifactStore
+from persistable.digest import digest_of
 from persistable.exceptions import MissingArtifactError
 from persistable.local import Folder
 
@@ -173,3 +174,23 @@ def test_quarantine_is_swept_after_its_own_grace(data: Path) -> None:
     assert len(store.sweep(grace=0, quarantined=0).names) == len(aside)
     with pytest.raises(MissingArtifactError):
         blob(store, payload_name="nothing").load()
+
+
+@pytest.mark.parametrize("what", ["identity", "lineage"])
+def test_a_hostile_artifact_does_not_end_the_verification(tmp_path: Path, what: str) -> None:
+    """Whoever can make a check can make any record: it is reported, and the others are verified."""
+    store = fast(tmp_path)
+    hostile, good = stored(store, 1, upstream=True), stored(store, 2, n=2)
+    record = next(tmp_path.rglob(f"{hostile.key}.json"))
+    body = record.read_bytes()
+    body = body[: body.rindex(b'"check"')]
+    if what == "identity":
+        body = body.replace(b'"params": {', b'"params": {"x": 1e999,', 1)
+    else:
+        lineage = next(tmp_path.rglob("*.lineage.json"))
+        body = body.replace(digest_of(lineage.read_bytes()).encode(), digest_of(b"[1]").encode())
+        lineage.write_bytes(b"[1]")
+    record.write_bytes(body + f'"check": "{digest_of(body)}"\n}}\n'.encode())
+    found = {finding.key: finding.problem for finding in store.check()}
+    assert found[good.key] is None
+    assert "cannot be verified" in str(found[hostile.key])
