@@ -13,6 +13,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast, get_origin
 
 from persistable.address import Address
+from persistable.display import printable
 from persistable.exceptions import (
     CorruptArtifactWarning,
     ExplainedNotImplementedError,
@@ -321,6 +322,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self.__logger = payload_logger(self.__folder, verbose=self.verbose)
         return self.__logger
 
+    @property
+    def __shown(self) -> str:
+        """The payload name, as logs show it."""
+        return printable(self.payload_name)
+
     if TYPE_CHECKING:
         # declared loosely, because subclasses may set a class or a name here
         payload_io: Any
@@ -384,9 +390,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
             if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
                 self.__store.registry.notify("quarantined", self.payload_name, self.key, **reason)
-                message = (
-                    f"{outcome.path} {outcome.reason}: moved to quarantine, {self.payload_name!r} is generated again"
-                )
+                found = printable(f"{outcome.path} {outcome.reason}")
+                message = f"{found}: moved to quarantine, {self.payload_name!r} is generated again"
                 warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
                 self.logger.warning(message)
             self.__store.foresee(self.__address, self.__payload_type, self.__injected)
@@ -526,7 +531,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.__seconds = None  # this payload was not generated here
         self.__payload, self.__record, self.__used = payload, loaded.record, loaded.file_io
         if self.logger.isEnabledFor(_INFO):
-            self.logger.info("loaded %s from %s", self.payload_name, loaded.record.main_path)
+            self.logger.info("loaded %s from %s", self.__shown, printable(loaded.record.main_path))
         self.__store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
 
     def __unread(self, payload: Any) -> Any:
@@ -545,7 +550,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
-        self.logger.info("generating %s (key %s)", self.payload_name, self.key)
+        self.logger.info("generating %s (key %s)", self.__shown, self.key)
         self.__store.registry.notify("started", self.payload_name, self.key)
         from persistable.generation import Generation, generating
 
@@ -562,7 +567,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                         self.__store.reject(self.__address, payload, error)
                     raise
         self.__payload = payload
-        self.logger.info("generated %s in %.3g s", self.payload_name, self.__seconds)
+        self.logger.info("generated %s in %.3g s", self.__shown, self.__seconds)
         if persisting:
             self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
         self.__store.registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
@@ -585,10 +590,10 @@ class Persistable(Generic[PayloadT, ParamsT]):
         try:
             changed = self.__snapshot.difference(self.__params, extend=self.__param_encoder)
             if changed is not None:
-                self.logger.warning("%s of %s was changed by its own generation", changed, self.payload_name)
+                self.logger.warning("%s of %s was changed by its own generation", printable(changed), self.__shown)
                 self.__left = snapshot(self.__params, extend=self.__param_encoder)
         except (UnkeyableParamError, OSError) as error:  # the work is done, and is not to be lost over this
-            self.logger.warning("the generation of %s left params that have no key: %s", self.payload_name, error)
+            self.logger.warning("the generation of %s left params that have no key: %s", self.__shown, printable(error))
 
     def __commit(self) -> None:
         from persistable.commit import Draft
@@ -620,7 +625,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.__record, self.__used = committed.record, committed.file_io
         if once:  # the loaded form, from where it is now
             self.__payload = self.__found(self.__look()).payload
-        self.logger.info("persisted %s to %s", self.payload_name, committed.record.main_path)
+        self.logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
         self.__store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
     def __check_recursion(self) -> None:

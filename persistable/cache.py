@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from persistable.display import printable
 from persistable.local import LocalStorage, remove, size_of
 from persistable.logging import LOGGER
 from persistable.naming import host, staged_by
@@ -153,7 +154,9 @@ def open_cache(location: str | None, size: int) -> PayloadCache:
     except OSError as error:
         objection = (root, f"cannot be used: {error}")
     if objection is not None:
-        LOGGER.warning("payloads are not cached: %s %s. PERSISTABLE_CACHE names another folder", *objection)
+        LOGGER.warning(
+            "payloads are not cached: %s %s. PERSISTABLE_CACHE names another folder", *map(printable, objection)
+        )
         return _private(os.getpid())
     return cache
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from persistable.discovery import Plugin, describe
+from persistable.display import printable
 from persistable.registry import default_registry
 from persistable.store import ArtifactStore
 from persistable.version import __version__
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
+        sys.stderr.write(f"{parser.prog}: {printable(error)}\n")
         return 1
     return status
 
@@ -80,7 +82,7 @@ def _verify(options: argparse.Namespace) -> int:
             sys.stderr.write(f"\r{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems ")
             sys.stderr.flush()
 
-    store = ArtifactStore(options.location)
+    store = _existing(options.location)
     for finding in store.check(
         workers=options.workers, progress=progress, quarantine=options.quarantine, resume=options.resume
     ):
@@ -89,7 +91,7 @@ def _verify(options: argparse.Namespace) -> int:
             _report(json.dumps(finding._asdict()))
         elif finding.problem is not None:
             moved = " (moved to quarantine)" if finding.quarantined else ""
-            _report(f"{finding.path}: {finding.problem}{moved}")
+            _report(printable(f"{finding.path}: {finding.problem}{moved}"))
     sys.stderr.write(f"\r{total[0]:,} artifacts, {total[1] / 1e6:,.0f} MB, {damaged} with problems\n")
     return 1 if damaged else 0
 
@@ -98,12 +100,20 @@ def _sweep(options: argparse.Namespace) -> int:
     """Delete what killed processes left behind and no record names, and what has been in quarantine for 30 days."""
     import json
 
-    swept = ArtifactStore(options.location).sweep(grace=options.grace * 3600)
+    swept = _existing(options.location).sweep(grace=options.grace * 3600)
     if options.json:
         _report(json.dumps(swept._asdict()))
     else:
-        _report("\n".join([*swept.names, f"{len(swept.names)} swept, {swept.bytes / 1e6:,.1f} MB"]))
+        _report("\n".join([*map(printable, swept.names), f"{len(swept.names)} swept, {swept.bytes / 1e6:,.1f} MB"]))
     return 0
+
+
+def _existing(location: str) -> ArtifactStore:
+    """Return the store at a location; a folder that is not there was mistyped rather than empty."""
+    store = ArtifactStore(location)
+    if store.local is not None and not os.path.isdir(store.local.root):
+        raise FileNotFoundError(f"there is no folder {store.local.root}")
+    return store
 
 
 def _list_plugins(options: argparse.Namespace) -> int:
@@ -162,7 +172,7 @@ def _error(plugin: Plugin) -> str | None:
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
     """Align the columns of rows, each a line."""
-    lines = [[" ".join(cell.split()) for cell in row] for row in rows]
+    lines = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

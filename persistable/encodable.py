@@ -80,10 +80,11 @@ class DictEncodable:
         for key, left in dict1.items():
             if not _almost_equal(left, dict2[key], rtol, atol):
                 if verbose:
+                    from persistable.display import printable
                     from persistable.logging import payload_logger
 
                     logger = payload_logger("dict_almost_equal", verbose=True)
-                    logger.info("%s: %r != %r (rtol=%s, atol=%s)", key, left, dict2[key], rtol, atol)
+                    logger.info("%s: %r != %r (rtol=%s, atol=%s)", printable(key), left, dict2[key], rtol, atol)
                 return False
         return True
 

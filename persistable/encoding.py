@@ -19,6 +19,7 @@ from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
+from persistable.secrecy import check_untracked
 
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
@@ -225,6 +226,7 @@ def _fields(tag: str, plan: Plan, base: type) -> Emitter:
         if plan.own and (own := value._custom_type_encoder_map):
             context = context.customised(own)
         inner = "" if base is object else f',"value":{_known[base](_base_value(base, value), context)}'
+        check_untracked(plan, value)
         fields = ",".join(plan.parts(value, context))
         return f'{{"$":"{tag}","class":{class_id(type(value))},"fields":{{{fields}}}{inner}}}'
 

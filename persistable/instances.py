@@ -124,6 +124,19 @@ def _is_class_variable(annotation: Any) -> bool:
     return annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar
 
 
+def _stray(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, ...]:
+    """Name what ``param()`` declares in classes that are no dataclasses, which know nothing of its options."""
+    listed = {name for name, _ in fields}
+    members: dict[str, Any] = {}
+    for layer in reversed(cls.__mro__):
+        members |= vars(layer)
+    return tuple(
+        name
+        for name, member in members.items()
+        if isinstance(member, dataclasses.Field) and OPTIONS in member.metadata and name not in listed
+    )
+
+
 def _undecorated(cls: type) -> tuple[str, ...]:
     """Name the annotated values of classes that extend a (data)class with fields and are none: fields in looks only."""
     return tuple(
@@ -152,7 +165,8 @@ class Plan:
         in_dict: how many entries the ``__dict__`` of an instance has that consists of its fields only.
         slots: slots that are no fields.
         left_out: names that never enter the key.
-        undecorated: names that look like fields and are none.
+        undecorated: names that look like fields and are none; ``stray``: those of them that ``param()`` declares.
+        untracked: fields that do not enter the key and are pickled all the same.
         simple: whether an instance may consist of its fields only.
         excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring encoders.
         suits_params: whether an instance can be the params of a payload.
@@ -170,9 +184,11 @@ class Plan:
         "prefixes",
         "simple",
         "slots",
+        "stray",
         "suits_params",
         "tracked",
         "undecorated",
+        "untracked",
     )
 
     def __init__(
@@ -194,8 +210,10 @@ class Plan:
         self.in_dict = frozenset(name for name, _ in listed if name not in in_slots)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
         self.undecorated = _undecorated(cls)
+        self.stray = _stray(cls, listed)
         self.leaking = _leaking(cls, listed)
-        self.simple = not (self.absent or self.slots or self.undecorated or self.leaking)
+        self.simple = not (self.absent or self.slots or self.undecorated or self.stray or self.leaking)
+        self.untracked = tuple(name for name, options in listed if not (options.tracked or options.secret))
         self.tracked = frozenset(self.names)
         self.excludes = _overrides(cls, "_excluded_attributes")
         self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
@@ -220,6 +238,15 @@ class Plan:
             return values
         except AttributeError:
             return None
+
+    def check_leaking(self, value: object) -> None:
+        """Refuse secrets of a class that does not know how to keep them."""
+        if self.leaking:
+            raise Refusal(
+                value,
+                f"{', '.join(self.leaking)} is secret, and its pickle or repr would show it: derive its class from "
+                "PersistableParams",
+            )
 
     def parts(self, value: Any, context: Context) -> list[str]:
         """Return ``"field":text`` of what enters the key, sorted by name."""
@@ -260,11 +287,12 @@ class Plan:
         instance: dict[str, Any] = getattr(value, "__dict__", None) or {}
         if instance is value:  # class AttrDict(dict): self.__dict__ = self
             instance = {}
-        if self.leaking:
+        self.check_leaking(value)
+        if self.stray:
             raise Refusal(
                 value,
-                f"{', '.join(self.leaking)} is secret, and its pickle or repr would show it: derive its class from "
-                "PersistableParams",
+                f"{', '.join(self.stray)} is declared by param(), but its class is no dataclass: decorate it with "
+                "@dataclass",
             )
         missing = [name for name in self.undecorated if name not in instance]
         if missing:

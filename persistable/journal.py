@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from persistable.display import printable
 from persistable.naming import LOG
 
 __all__ = ["note"]
@@ -19,14 +20,10 @@ def note(folder: str, event: str, name: str, key: str, detail: str = "", *, mode
     """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
     now = time.time()
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-    line = f"{stamp} {event} {_escaped(name)} {key} {_escaped(detail)}".rstrip() + f" pid={os.getpid()}\n"
+    line = f"{stamp} {event} {printable(name)} {key} {printable(detail)}".rstrip() + f" pid={os.getpid()}\n"
     with contextlib.suppress(OSError):
         descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
         try:
-            os.write(descriptor, line.encode("ascii"))
+            os.write(descriptor, line.encode("ascii", "backslashreplace"))
         finally:
             os.close(descriptor)
-
-
-def _escaped(text: str) -> str:
-    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

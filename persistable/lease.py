@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from persistable.conditions import conditions_of
+from persistable.display import printable
 from persistable.lock import PATIENCE, Lock, NotFree
 from persistable.logging import LOGGER
 from persistable.naming import STAGED, lease_name
@@ -105,10 +106,13 @@ class _Lease:
     def is_mine(self, content: bytes) -> bool:
         return bool(_read(content).get("token") == self._token)
 
+    def _place(self) -> str:
+        return printable(self._storage.locate(self.name))
+
     def take_over(self, version: str | None, content: bytes, waited: float) -> bool:
         """Replace the lease of an owner who is dead for so many seconds; return whether it was this one who did."""
         storage = self._storage
-        LOGGER.info("taking over the lease %s of %s", storage.locate(self.name), _owner(content))
+        LOGGER.info("taking over the lease %s of %s", self._place(), _owner(content))
         if version is not None and conditions_of(storage, self._folder).replace:
             return storage.put_if_match(self.name, self.content(), version)
         # one of many creates the claim to just this content; one that died with it leaves the next try to the others
@@ -151,10 +155,10 @@ class _Lease:
                 elif kept:
                     self._storage.put(self.name, self.content())
             except OSError as error:  # the next beat may go through
-                LOGGER.debug("no beat for the lease %s: %s", self._storage.locate(self.name), error)
+                LOGGER.debug("no beat for the lease %s: %s", self._place(), printable(error))
                 continue
             if not kept and not self._released.is_set():
-                LOGGER.warning("the lease %s was lost: work may be done twice", self._storage.locate(self.name))
+                LOGGER.warning("the lease %s was lost: work may be done twice", self._place())
             if not kept:
                 return
 
@@ -177,7 +181,7 @@ def _read(content: bytes) -> dict[str, Any]:
 
 def _owner(content: bytes | None) -> str | None:
     said = None if content is None else _read(content).get("owner")
-    return said if isinstance(said, str) else None
+    return printable(said) if isinstance(said, str) else None
 
 
 def _is_dead(content: bytes) -> bool:

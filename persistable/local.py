@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from persistable import lock
+from persistable.display import printable
 from persistable.exceptions import StorageError
 from persistable.naming import LOCK, STAGED, staged_name
 from persistable.storage import Capabilities, Entry, Storage
@@ -317,7 +318,7 @@ class LocalStorage(Storage):
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
             from persistable.logging import LOGGER
 
-            LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", path, LOCK)
+            LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", printable(path), LOCK)
             return lock.Lock(None)
 
     def staged_path(self, folder: str, suffix: str, *, apart: bool = False) -> str:

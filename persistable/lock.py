@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 
+from persistable.display import printable
 from persistable.naming import LOCK
 
 __all__ = ["COMMIT", "GENERATE", "Lock", "NotFree", "acquire"]
@@ -133,7 +134,7 @@ def owner(folder: str, key: str) -> str | None:
         file.seek(_slot(key))
         found, _, who = file.read(_SLOT_SIZE).partition(b" ")
         if found == key.encode():
-            return who.partition(b"\n")[0].rstrip().decode("utf-8", "replace") or None
+            return printable(who.partition(b"\n")[0].rstrip().decode("utf-8", "replace")) or None
     return None
 
 
@@ -144,7 +145,9 @@ def _slot(key: str) -> int:
 def _unsupported(folder: str, error: OSError) -> Lock:
     from persistable.logging import LOGGER
 
-    LOGGER.warning("%s has no locks (%s): work may be done twice there, never wrongly", folder, error.strerror)
+    LOGGER.warning(
+        "%s has no locks (%s): work may be done twice there, never wrongly", printable(folder), error.strerror
+    )
     return Lock(None)
 
 

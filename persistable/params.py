@@ -17,6 +17,7 @@ from persistable.encodable import DictEncodable
 from persistable.encoding import Encoder, Extend, encode, refused
 from persistable.file_content import FileContent
 from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
+from persistable.secrecy import check_untracked
 
 __all__ = ["FileContent", "PersistableParams", "Snapshot", "param", "snapshot", "untracked"]
 
@@ -288,6 +289,7 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     """
     try:
         plan = _plan(params)
+        check_untracked(plan, params)
         values = plan.fields_only(params)
         plain = None if values is None or plan.own else scalar_parts(plan.prefixes, values)
         if plain is not None:

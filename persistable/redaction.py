@@ -9,12 +9,16 @@ from typing import Any
 __all__ = ["has_credentials", "redacted", "secrets_of", "without_secrets"]
 
 _SHORTEST = 4  # characters: shorter values are words like "us" and "true" that would tear texts to pieces
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
-_PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]*@")
+_USER = re.compile(r"(?<=://)(?:[^/@\s]+@)+")
+# with slashes in it as well; a number and a slash are a port and a path
+_PASSWORD = re.compile(r"(?<=://)[^/?#@\s:\[]*:(?!\d*(?:[/?#\s]|$))[^@\s]*@(?:[^/@\s]*@)*")
+_TOKEN = re.compile(r"(?i)https?://[^/?#@\s]+@")  # no user: the web has none without a password
 # what signs a request, in a query or a header
 _SIGNATURE = re.compile(
     r"(?i)((?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|sas|token|access_token|"
-    r"password|secret|account_?key|authorization)[\"']?\s*[=:]\s*(?:bearer\s+)?[\"']?)[^\s&\"',;<>]+"
+    r"password|passwd|secret|secret[-_]?key|account_?key|access[-_]?key|api[-_]?key|authorization|"
+    # words that mean something else in the text of an error
+    r"(?<=[?&;])(?:key|auth|pwd|pw|pass|credentials?))[\"']?\s*[=:]\s*(?:bearer\s+)?[\"']?)[^\s&\"',;<>]+"
 )
 _PUBLIC = re.compile(r"(?i)(region|endpoint|url|host|port|bucket|container|project|protocol|scheme|timeout|retries)$")
 
@@ -23,12 +27,12 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without the secrets, the user part of URLs and the signatures of requests."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _SIGNATURE.sub(r"\1***", _USER.sub("***@", text))
+    return _SIGNATURE.sub(r"\1***", _USER.sub("***@", _PASSWORD.sub("***@", text)))
 
 
 def has_credentials(url: str) -> bool:
-    """Whether a URL has a password or a signature in it."""
-    return bool(_PASSWORD.search(url) or _SIGNATURE.search(url))
+    """Whether a URL has a password, a token or a signature in it."""
+    return any(pattern.search(url) for pattern in (_PASSWORD, _TOKEN, _SIGNATURE))
 
 
 def secrets_of(options: Mapping[str, Any] | None) -> frozenset[str]:

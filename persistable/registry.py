@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from persistable import discovery
 from persistable.choice import Choice, Ranked, broken, is_missing, rank, resolve
 from persistable.discovery import Plugin, canonical_name, describe
+from persistable.display import printable
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
@@ -532,7 +533,7 @@ class Registry:
             except (Exception, SystemExit):  # noqa: BLE001 - an observer can never fail the work
                 from persistable.logging import LOGGER
 
-                LOGGER.exception("observer %s failed at %s of %s", observer.plugin_name, kind, name)
+                LOGGER.exception("observer %s failed at %s of %s", observer.plugin_name, kind, printable(name))
 
 
 @functools.cache

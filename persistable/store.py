@@ -473,12 +473,16 @@ class ArtifactStore:
         def tell(owner: str | None) -> None:
             import threading
 
+            from persistable.display import printable
             from persistable.generation import Generation, thread_generating
             from persistable.logging import payload_logger
 
             told = logger or payload_logger(address.folder)
             told.warning(
-                "waiting for %s, which is generating %s (key %s)", owner or "another process", address.name, address.key
+                "waiting for %s, which is generating %s (key %s)",
+                owner or "another process",
+                printable(address.name),
+                address.key,
             )
             thread = thread_generating(Generation(address.key, self.location))
             if thread is not None and purpose == lock.GENERATE:
@@ -558,6 +562,9 @@ class ArtifactStore:
             quarantine: whether damaged artifacts are moved to quarantine. A damaged lineage does not spoil a payload.
             resume: a file, outside of the store, in which to note what was found whole. A verification that was
                 interrupted goes on from there; one that comes to its end removes it.
+
+        Raises:
+            ValueError: ``resume`` lies within the store, or is a file that holds something else.
         """
         from persistable import verification
 
@@ -568,9 +575,15 @@ class ArtifactStore:
 
         What is in quarantine goes after ``quarantined`` seconds. On a remote storage nobody can tell whether a writer
         is alive, so there ``grace`` has to be longer than any upload takes.
+
+        Raises:
+            ValueError: one of the ages is negative, or no number.
         """
         from persistable import upkeep
 
+        for name, age in (("grace", grace), ("quarantined", quarantined)):
+            if not age >= 0:  # which nan is not
+                raise ValueError(f"{name}={age!r}: give seconds, at least 0")
         return upkeep.sweep(self, grace, quarantined)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "check"]
 
+_TITLE = "persistable verification notes 1\n"
 _AHEAD = 4  # artifacts per worker that are taken up before the first of them is reported
 
 
@@ -67,7 +68,7 @@ def check(
 
     workers = min(8, (os.cpu_count() or 1) + 1) if workers is None else workers
     done = size = 0
-    with _Notes(resume) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
+    with _Notes(_outside(store, resume)) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
         waiting: deque[Future[_Judged | None]] = deque()
         names = records(store)
         try:
@@ -96,17 +97,37 @@ def check(
                 future.cancel()
 
 
-class _Notes:
-    """What an earlier, interrupted verification found to be whole: name and digest of each record, a line each."""
+def _outside(store: ArtifactStore, path: str | os.PathLike[str] | None) -> str | None:
+    """Return where notes may be: not within the store, where they could be an artifact's file."""
+    if path is None:
+        return None
+    found = os.path.realpath(path)
+    if found.startswith(f"{store.place.rstrip('/')}/"):
+        raise ValueError(f"{found} lies within the store it is about: note elsewhere what was verified")
+    return found
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+
+class _Notes:
+    """What an earlier, interrupted verification found to be whole: name and digest of each record, a line each.
+
+    The first line says what the file is, so that nothing else is ever taken for notes, appended to and removed.
+    """
+
+    def __init__(self, path: str | None) -> None:
         self._path = path
         self._known: set[tuple[str, str]] = set()
 
     def __enter__(self) -> _Notes:
         if self._path is not None:
-            self._file = open(self._path, "a+", encoding="utf-8")
+            self._file = open(self._path, "a+", encoding="utf-8", errors="surrogateescape")
             self._file.seek(0)
+            first = self._file.readline(len(_TITLE))
+            if not first:
+                self._file.write(_TITLE)
+                self._file.flush()
+            elif first != _TITLE:
+                self._file.close()
+                raise ValueError(f"{self._path} holds something else than notes of a verification: name another file")
             for line in self._file:
                 digest, _, path = line.rstrip("\n").partition(" ")
                 if line.endswith("\n"):  # the last one may have been cut

@@ -18,6 +18,7 @@ ROOT = PACKAGE.parent
 ARROWS = {
     # words and pure functions
     "version": "",
+    "display": "",
     "exceptions": "",
     "specs": "",
     "digest": "",
@@ -27,9 +28,9 @@ ARROWS = {
     "signing": "exceptions",
     "logging": "",
     "hookspecs": "specs",
-    "encodable": "logging",
+    "encodable": "display logging",
     "address": "naming",
-    "journal": "naming",
+    "journal": "display naming",
     "redaction": "",
     "record": "digest",
     "provenance": "address exceptions record version",
@@ -37,10 +38,11 @@ ARROWS = {
     "canonical": "",
     "literals": "canonical",
     "instances": "canonical literals",
+    "secrecy": "canonical instances",
     "arrays": "canonical literals",
-    "encoding": "canonical literals instances arrays exceptions",
+    "encoding": "canonical literals instances secrecy arrays exceptions",
     "file_content": "",
-    "params": "canonical encodable encoding instances file_content",
+    "params": "canonical encodable encoding instances secrecy file_content",
     "identity": "canonical",
     "roles": "",
     "payload_type": "",
@@ -48,21 +50,22 @@ ARROWS = {
     "io": "encodable exceptions",
     "expansion": "exceptions",
     "plain": "io exceptions",
-    "lock": "logging naming",
+    "lock": "display logging naming",
     "storage": "exceptions naming",
-    "local": "exceptions lock logging naming storage",
+    "local": "display exceptions lock logging naming storage",
     "conditions": "exceptions naming storage",
-    "lease": "conditions lock logging naming process storage",
+    "lease": "conditions display lock logging naming process storage",
     # which format
     "builtin": "hookspecs specs",
     "discovery": "hookspecs specs",
     "table": "discovery specs",
     "choice": "discovery exceptions io specs table",
     "registry": (
-        "builtin canonical choice discovery encoding exceptions io logging redaction specs storage table version"
+        "builtin canonical choice discovery display encoding exceptions io logging redaction specs storage table "
+        "version"
     ),
     # artifacts: read, committed, kept tidy
-    "cache": "local logging naming process record trust",
+    "cache": "display local logging naming process record trust",
     "remote": "cache digest local record storage trust",
     "reading": "address digest exceptions io local naming provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
@@ -72,18 +75,18 @@ ARROWS = {
     "verification": "address digest identity naming reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest exceptions generation io journal lease local lock logging provenance publication "
-        "quarantine reading record redaction registry remote signing storage trust upkeep verification"
+        "address cache commit digest display exceptions generation io journal lease local lock logging provenance "
+        "publication quarantine reading record redaction registry remote signing storage trust upkeep verification"
     ),
     # the life cycle
     "base": (
-        "address commit exceptions generation identity io logging naming params payload_type provenance reading record "
-        "roles store"
+        "address commit display exceptions generation identity io logging naming params payload_type provenance "
+        "reading record roles store"
     ),
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line
-    "cli": "discovery registry signing store version",
+    "cli": "discovery display registry signing store version",
     "__main__": "cli",
 }
 # sketched in the design, not all of them there yet

@@ -1,9 +1,10 @@
-"""``python -m persistable plugins``: a list that comes whatever is installed, on stdout, and nothing else there."""
+"""``python -m persistable``: lists that come whatever is there, on stdout, and nothing else; what is refused."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from installed import HOOKS, Site
 
 import persistable
-from persistable import cli
+from persistable import ArtifactStore, cli
+from persistable.display import printable
 from persistable.registry import Registry
 
 VERSION = persistable.__version__
@@ -154,3 +156,91 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"persistable {VERSION}\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "sweep"])
+def test_a_folder_that_is_not_there_is_an_error(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped location is not an empty store; an empty one is fine."""
+    (tmp_path / "file").touch()
+    for name in ("mistyped\n\x1b[2J", "file"):
+        for location in (str(tmp_path / name), (tmp_path / name).as_uri()):
+            assert cli.main([command, location]) == 1
+            printed, noise = capsys.readouterr()
+            assert printed == ""
+            assert noise == f"python -m persistable: there is no folder {printable(tmp_path / name)}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    assert cli.main([command, str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("hours", ["nan", "-1", "-0.001", "-inf"])
+def test_a_grace_that_makes_no_sense_is_refused(hours: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the command and by the store; nothing is deleted."""
+    assert cli.main(["sweep", str(tmp_path), f"--grace={hours}"]) == 1
+    assert "give seconds, at least 0" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"^grace="):
+        ArtifactStore(tmp_path).sweep(grace=float(hours))
+    with pytest.raises(ValueError, match=r"^quarantined="):
+        ArtifactStore(tmp_path).sweep(quarantined=float(hours))
+
+
+PLANTED = ".tmp-00000000-1-\x1b[2J\nok\r\u202ex"
+
+
+def test_planted_names_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is swept is listed a line each, escaped; JSON escapes by itself."""
+    for options in ([], ["--json"]):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / PLANTED).touch()
+        assert cli.main(["sweep", str(tmp_path), "--grace=0", *options]) == 0
+        printed = capsys.readouterr().out
+        assert all(line.isprintable() for line in printed.split("\n")), printed
+        assert len(printed.split("\n")) == (2 if options else 3)
+        assert json.loads(printed)["names"] == [f"a/{PLANTED}"] if options else r"\x1b[2J\nok\r\u202ex" in printed
+
+
+def test_planted_paths_do_not_steer_the_terminal_of_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A problem is a line, whatever the name of what has it."""
+    root = tmp_path / "b\x1b[2J\nall is well"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / f"{'0' * 32}.json").write_bytes(b"{}")
+    assert cli.main(["verify", str(root)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert printed.rstrip("\n").isprintable()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_plugin_does_not_steer_the_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its error may say anything."""
+    site.plugin("broken", "raise ValueError('\\x1b[2J')")
+    assert cli.main(["plugins"]) == 0
+    assert r"ValueError: \x1b[2J" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"my thesis\n", b"\xff\0", b"\n", b"persistable verification notes 2\n"])
+def test_only_notes_are_taken_for_notes(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that holds something else is named in the error, and stays as it is."""
+    (tmp_path / "data").mkdir()
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_bytes(content)
+    assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(thesis)]) == 1
+    assert str(thesis) in capsys.readouterr().err
+    assert thesis.read_bytes() == content
+    with pytest.raises(ValueError, match=re.escape(str(thesis))):
+        list(ArtifactStore(tmp_path / "data").check(resume=thesis))
+    for notes in (b"", b"persistable verification notes 1\n"):
+        thesis.write_bytes(notes)
+        assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(thesis)]) == 0
+        assert not thesis.exists()
+
+
+def test_notes_do_not_lie_within_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They could be an artifact's file; nothing is created there, links make no difference."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for notes in (tmp_path / "data" / "notes", tmp_path / "link" / "notes"):
+        assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(notes)]) == 1
+        assert "lies within the store" in capsys.readouterr().err
+    assert list((tmp_path / "data").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -16,8 +17,13 @@ from dict_storage import DictStorage
 from specimens import fast, files
 from test_naming import HOSTILE
 
-from persistable import ArtifactStore, Persistable, PersistableParams
+from persistable import ArtifactStore, Persistable, PersistableParams, lease, lock
+from persistable.address import Address
+from persistable.display import printable
+from persistable.exceptions import CorruptArtifactWarning, UnkeyableParamError
+from persistable.local import LocalStorage
 from persistable.params import param
+from persistable.redaction import redacted
 
 SECRET = "hunter2-" + "s3cr3t" * 3
 
@@ -64,6 +70,57 @@ def test_no_name_forges_a_log_line(tmp_path: Path) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z (generated|persisted) [ -~]* pid=\d+", line), line
 
 
+FORGED = "a\nERROR forged line\r\x1b[2J\u2028\x85b"
+
+
+class ChangingP(NamedP):
+    """A payload whose generation changes its own params."""
+
+    def _generate_payload(self, **untracked: Any) -> str:
+        self.params.n += 1
+        setattr(self.params, FORGED, 1)
+        return super()._generate_payload()
+
+
+def test_no_name_forges_a_line_of_a_logger(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names have their control characters escaped in every log record, the application's logger's too, and stderr."""
+    caplog.set_level(logging.DEBUG)
+    for logger in (None, logging.getLogger("application")):
+        for made in (NamedP, ChangingP):
+            name = f"{FORGED}{logger}{made.__name__}"
+            p = made(fast(tmp_path), Params(), payload_name=name, verbose=True, logger=logger)
+            p.load_generate()
+            again = made(fast(tmp_path), Params(), payload_name=name, verbose=True, logger=logger)
+            again.load()
+            again.persist_filepath.write_bytes(b"damaged")
+            with pytest.warns(CorruptArtifactWarning):
+                again.load_generate()
+    with fast(tmp_path)._locked(Address(FORGED, "a", "0" * 32), lock.COMMIT) as held:
+        assert held.exclusive
+    shown = [record.getMessage() for record in caplog.records]
+    assert len([text for text in shown if r"a\nERROR forged line\r\x1b[2J\u2028\x85b" in text]) >= 20
+    assert all(text.isprintable() for text in shown), shown
+    printed = capsys.readouterr().err
+    assert len(printed.split("\n")) == len(printed.splitlines()) + 1
+    assert all(re.match(r"\d{4}-\d\d-\d\d ", line) for line in printed.splitlines()), printed
+
+
+def test_whoever_is_waited_for_forges_no_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An owner's name is what somebody else wrote into a lock or a lease."""
+    lease_of_others = json.dumps({"owner": FORGED, "place": "elsewhere", "process": 1}).encode()
+    assert lease._owner(lease_of_others) == printable(FORGED)
+    address = Address(FORGED, "a", "0" * 32)
+    told: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalStorage, "lock", lambda *_, on_wait, **__: told.append(on_wait))
+        fast(tmp_path)._locked(address, lock.GENERATE)
+    told[0](None)
+    assert "waiting for another process" in caplog.records[-1].getMessage()
+    assert caplog.records[-1].getMessage().isprintable()
+
+
 def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
     """A role is in the key and in the record, never in a path; roles that differ at all give different keys."""
     upstream = NamedP(fast(tmp_path), Params(), payload_name="upstream")
@@ -99,6 +156,67 @@ def test_a_secret_param_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert p.params.token == SECRET
     for text in seen:
         assert SECRET not in text
+
+
+def test_a_secret_of_a_class_that_is_no_dataclass_is_refused(tmp_path: Path) -> None:
+    """What ``param()`` says would be lost: the secret would be in key, record and pickle."""
+
+    class Forgotten(PersistableParams):
+        token: str = param(default="", secret=True)
+
+        def __init__(self, token: str) -> None:
+            self.token = token
+
+    with pytest.raises(UnkeyableParamError, match=r"token is declared by param.*decorate it with @dataclass"):
+        Persistable(fast(tmp_path), Forgotten(SECRET), payload_name="x")
+    assert files(tmp_path) == {}
+
+
+NAMES = (
+    *("api_key", "apikey", "api-key", "key", "pwd", "auth", "passwd", "password", "credential", "access_key"),
+    *("secret_access_key", "token", "sig"),
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(f"https://host/x?{before}{name}={SECRET}" for name in NAMES for before in ("", "a=1&")),
+        *(f"{scheme}://me:{SECRET}{end}@host/x" for scheme in ("sftp", "https") for end in ("", "/", "/a/b", "@", "?")),
+        f"sftp://me:a/{SECRET}@host/x",
+        f"https://{SECRET}@host/x",
+        f"webdav+http://{SECRET}@host/x",
+    ],
+)
+def test_a_url_with_credentials_is_refused(url: str) -> None:
+    """It would be shown, logged and pickled; the error shows none of it."""
+    with pytest.raises(ValueError, match="has credentials in it") as refused:
+        ArtifactStore(url)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sftp://user@host/path",
+        "sftp://user@host:22/home/a@b",
+        "abfs://container@account.dfs.core.windows.net/path",
+        "sqlite:///x.db",
+        "http://host:8080/a@b",
+        "http://[::1]:8080/a@b",
+        "https://host/x?monkey=1&author=me",
+        "s3://bucket/key=1/auth=2",
+    ],
+)
+def test_a_url_without_credentials_is_taken(url: str) -> None:
+    """Users, ports, containers and partitions are none."""
+    assert ArtifactStore(url).location == url
+
+
+def test_a_message_about_keys_stays_readable() -> None:
+    """A key is a credential in a query only."""
+    text = "NoSuchKey: key: points_p/abc.json (http://host:80/b), auth: none"
+    assert redacted(text) == text
 
 
 def test_credentials_of_a_storage_are_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

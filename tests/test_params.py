@@ -448,3 +448,86 @@ def test_a_secret_in_a_class_that_cannot_keep_it_is_refused():
 
     with pytest.raises(UnkeyableParamError, match=r"params\.login.*password is secret.*PersistableParams"):
         snapshot(Holder(Login()))
+
+
+@dataclass
+class _Login:
+    """A plain dataclass, which does not know how to keep its secret."""
+
+    user: str = "me"
+    password: str = param(default="", secret=True)
+
+
+@dataclass
+class _Middle(PersistableParams):
+    held: object = param(default=None, tracked=False)
+
+
+@pytest.mark.parametrize(
+    "held", [_Login(), [1, {"a": (_Login(),)}], types.SimpleNamespace(), _Middle([_Login()])], ids=lambda _: ""
+)
+def test_a_secret_in_an_untracked_param_is_refused_as_well(held):
+    """Untracked params are pickled, and a plain dataclass in them would be with its secret; however deep."""
+    if isinstance(held, types.SimpleNamespace):  # nothing to refuse
+        snapshot(_Middle(held))
+        return
+    with pytest.raises(UnkeyableParamError, match=r"params\.held.*password is secret.*PersistableParams"):
+        snapshot(_Middle(held))
+
+    @dataclass
+    class Top(PersistableParams):
+        n: int = 1
+        parts: list = field(default_factory=list)
+        old: object = None
+
+        @property
+        def _excluded_attributes(self):
+            return ["old"]
+
+    with pytest.raises(UnkeyableParamError, match=r"params\.parts\[0\]\.held.*password is secret"):
+        snapshot(Top(parts=[_Middle(held)]))
+    with pytest.raises(UnkeyableParamError, match=r"params\.old.*password is secret"):
+        snapshot(Top(old=held))
+
+
+def test_what_is_untracked_may_be_anything_without_such_secrets():
+    """Circles, depth, and params that keep their secrets are no reason to refuse."""
+    circle = [Inner(token="x")]
+    circle.append(circle)
+    for _ in range(5000):
+        circle = [circle, [1.0] * 3]
+    assert snapshot(_Middle(circle)).parts == ()
+
+
+@pytest.mark.parametrize("options", [{"secret": True}, {"tracked": False}, {"absent_means": 1}, {}])
+def test_param_in_a_class_that_is_no_dataclass_is_refused(options):
+    """Its options would be lost: a secret would enter the key. Annotated or not, set or not, in a base or nested."""
+
+    class Annotated(PersistableParams):
+        x: int = param(default=1, **options)
+
+    class Bare(PersistableParams):
+        x = param(default=1, **options)
+
+    @dataclass
+    class Late(Annotated):
+        y: int = 2
+
+    @dataclass
+    class Mended(Annotated):
+        x: int = 3
+
+    for cls in (Annotated, Bare, Late):
+        for params in (unset := cls(), set_ := cls()):
+            if params is set_:
+                params.x = 1
+            for held in (params, _Holder(params)):
+                with pytest.raises(UnkeyableParamError, match=r"x is declared by param.*@dataclass"):
+                    snapshot(held)
+        assert unset is not set_
+    assert snapshot(Mended()).parts == ('"x":3',)
+
+
+@dataclass
+class _Holder(PersistableParams):
+    held: object
