@@ -219,9 +219,8 @@ class ParquetFileIO(FrameFileIO[Any]):
                 table = table.select([names[i] for i in positions])
             if note is None:
                 return table
-            table = restore_table(table, note, positions)
             require_dense_memory(self.name, table, note, kept, stored=stored)
-            return from_table(table, note, kept, whole=self.filters is None)
+            return from_table(restore_table(table, note, positions), note, kept, whole=self.filters is None)
 
     def _choose(self, note: dict[str, Any] | None, names: list[str]) -> tuple[list[int] | None, list[int] | None]:
         """Return the positions of the columns that were asked for, and of those to read: the index's come last."""
