@@ -7,20 +7,24 @@ There are two questions, and a format asks both once it has read its header or f
 - Is it believable? Somebody who can forge the file may be able to forge the record, and files without one are read as
   well. So ``require_memory`` refuses what takes more than 16 times the file's bytes and also more memory than there is.
   Either alone is ordinary: constant columns shrink a thousandfold, and a payload as large as its file is no surprise.
+
+What no header tells shows only when the memory runs out; ``refusing`` then says the same of a file that is small.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from persistable.exceptions import DeclaredSizeError
 
-__all__ = ["EXPANSION", "available_memory", "compare", "exceeds_memory", "require_memory"]
+__all__ = ["EXPANSION", "available_memory", "compare", "exceeds_memory", "refusing", "require_memory"]
 
 EXPANSION = 16  # bytes in memory for a byte of the file; text and ordinary compression make less of most data
+_GROUP = Path("/sys/fs/cgroup")  # of the processes in this container
 
 
 def compare(format: str, declared: Mapping[str, int], recorded: Mapping[str, Any]) -> None:
@@ -67,6 +71,30 @@ def exceeds_memory(declared: int, *, stored: int) -> bool:
     return declared > EXPANSION * stored and declared > available_memory()
 
 
+@contextlib.contextmanager
+def refusing(format: str, *, stored: int) -> Iterator[None]:
+    """Turn a lack of memory while a file is read into a refusal, if 16 times the file's bytes would have fitted.
+
+    Raises:
+        DeclaredSizeError: the memory did not suffice, so the file declares out of all proportion to its size.
+        MemoryError: it did not suffice, and the file is large.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        if EXPANSION * stored >= available_memory():
+            raise
+        raise DeclaredSizeError(
+            format=format,
+            declared=EXPANSION * stored,
+            what="bytes in memory or more",
+            reason=(
+                f"it has {stored} bytes itself, and the memory ran out while it was read: it is damaged, or made to "
+                "exhaust it"
+            ),
+        ) from error
+
+
 def available_memory() -> int:
     """Return about how many bytes this process can still allocate: the least of what its system, group and limits say.
 
@@ -74,8 +102,8 @@ def available_memory() -> int:
     """
     found = [_of_machine()]
     # no container, or one without a limit
-    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", "rb") as file:
-        found.append(int(file.read()))
+    with contextlib.suppress(OSError, ValueError):
+        found.append(_of_group())
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -93,6 +121,14 @@ def _of_machine() -> int:
     with contextlib.suppress(AttributeError, OSError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 1 << 62
+
+
+def _of_group() -> int:
+    limit, used = (int((_GROUP / name).read_bytes()) for name in ("memory.max", "memory.current"))
+    with contextlib.suppress(OSError, ValueError, KeyError):  # cached files are counted as used, and given up on demand
+        rows = dict(line.split() for line in (_GROUP / "memory.stat").read_bytes().splitlines())
+        used -= int(rows[b"inactive_file"])
+    return limit - used
 
 
 def _mapped() -> int:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from persistable import expansion
 from persistable.exceptions import DeclaredSizeError
-from persistable.expansion import EXPANSION, available_memory, compare, exceeds_memory, require_memory
+from persistable.expansion import EXPANSION, available_memory, compare, exceeds_memory, refusing, require_memory
 
 ROOM = 256 << 20  # bytes that the child may map besides what it has when everything is imported
 HUGE = 1 << 29  # what the bombs expand to, at least
@@ -78,6 +79,12 @@ def explode(file_io: str, bombs: list[Bomb], *imports: str) -> list[list[Any]]:
     return found
 
 
+def assert_foreseen(found: list[list[Any]]) -> None:
+    """Refused by what was declared, before the memory ran out."""
+    assert_refused(found, "DeclaredSizeError")
+    assert all("there is memory for" in text for _, _, text in found), found
+
+
 def assert_refused(found: list[list[Any]], kind: str = "ValueError") -> None:
     for name, bases, text in found:
         assert kind in bases, f"{name}: {text}"
@@ -107,6 +114,27 @@ def test_only_what_is_out_of_proportion_and_out_of_memory_is_refused() -> None:
 def test_available_memory_is_what_there_is() -> None:
     """It is positive, and no more than the machine could have."""
     assert 1 << 20 < available_memory() < 1 << 50
+
+
+def test_what_the_group_uses_is_not_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the limit of a container, what it already uses is gone; files it caches are not."""
+    monkeypatch.setattr(expansion, "_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("4500\n")
+    assert available_memory() == 500
+    (tmp_path / "memory.stat").write_text("anon 3500\ninactive_file 1000\nactive_file 0\n")
+    assert available_memory() == 1500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() > 1 << 20
+
+
+def test_only_a_small_file_is_blamed_for_a_lack_of_memory() -> None:
+    """Memory that runs out is a refusal of a file that ought to fit, and stays what it is for a large one."""
+    with pytest.raises(DeclaredSizeError, match="it has 10 bytes itself") as caught, refusing("npz", stored=10):
+        raise MemoryError
+    assert isinstance(caught.value.__cause__, MemoryError)
+    with pytest.raises(MemoryError), refusing("npz", stored=1 << 60):
+        raise MemoryError
 
 
 # -- the core's formats ------------------------------------------------------------------------------------------------
@@ -238,6 +266,137 @@ def test_parquet_files_of_equal_values_are_refused(tmp_path: Path) -> None:
         bombs += [Bomb(path, metadata) for metadata in (honest, {"rows": 5}, None, {}, sizes(footer))]
     found = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas")
     assert_refused(found, "DeclaredSizeError")
+
+
+def test_parquet_texts_that_hardly_take_a_byte_are_refused(tmp_path: Path) -> None:
+    """However texts are encoded, nested and read, a small file of many long ones is refused."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+    from persistable_arrow.parquet_sizes import sizes
+
+    text, rows, groups = "x" * (1 << 18), 64, HUGE >> 24
+    texts = pyarrow.array([text] * rows)
+    nested = pyarrow.StructArray.from_arrays([texts], ["x"])
+    listed = pyarrow.ListArray.from_arrays([0, rows], texts)
+    delta = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}
+    files: dict[str, tuple[Any, dict[str, Any]]] = {
+        "plain": (texts, {"use_dictionary": False}),
+        "shared prefixes": (texts, delta),
+        "nested": (nested, {}),
+        "listed": (listed, {}),
+        "nested with shared prefixes": (nested, delta),
+    }
+    bombs = []
+    for name, (column, options) in files.items():
+        path, table = tmp_path / f"{name}.parquet", pyarrow.table({"x": column})
+        with pyarrow.parquet.ParquetWriter(path, table.schema, compression="zstd", **options) as writer:
+            for _ in range(groups):
+                writer.write_table(table)
+        assert path.stat().st_size < HUGE // 1000
+        bombs += [Bomb(path, metadata) for metadata in (None, sizes(pyarrow.parquet.read_metadata(path)))]
+        bombs += [Bomb(path, options={"filters": [("x", "!=", "")]})] if column is texts else []
+    found = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas", "pyarrow.dataset")
+    assert_foreseen(found)
+
+
+def test_parquet_row_groups_are_judged_one_by_one_for_a_reader(tmp_path: Path) -> None:
+    """A reader refuses a row group that is too much, and reads any number of those that are not."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    bombs = []
+    for groups in (1, 32):
+        indices = pyarrow.nulls((HUGE >> 18) // groups, "int32").fill_null(0)
+        table = pyarrow.table({"x": pyarrow.DictionaryArray.from_arrays(indices, ["x" * (1 << 18)])})
+        path = tmp_path / f"{groups}.parquet"
+        with pyarrow.parquet.ParquetWriter(path, table.schema, store_schema=False) as writer:
+            for _ in range(groups):
+                writer.write_table(table)
+        bombs.append(Bomb(path, options={"as_reader": True}, iterate=True))
+    refused, read = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas")
+    assert_foreseen([refused])
+    assert read[0] == "nothing", read
+
+
+def test_parquet_files_with_one_long_text_are_read(tmp_path: Path) -> None:
+    """Bounds that are too coarse refuse nothing: the texts are counted."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    texts = pyarrow.array(["x" * (1 << 20), *["y"] * 1000])
+    nested = pyarrow.ListArray.from_arrays([0, len(texts)], texts)
+    bombs = []
+    for name, column in (("texts", texts), ("nested", nested)):
+        for encoding in (None, "DELTA_BYTE_ARRAY"):
+            path, options = tmp_path / f"{name}-{encoding}.parquet", {}
+            if encoding:
+                options = {"use_dictionary": False, "column_encoding": encoding}
+            pyarrow.parquet.write_table(pyarrow.table({"x": column}), path, compression="zstd", **options)
+            bombs.append(Bomb(path))
+    found = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas")
+    assert [name for name, _, _ in found] == ["nothing"] * 4, found
+
+
+def test_parquet_pages_that_contradict_their_footer_are_refused(tmp_path: Path) -> None:
+    """What a lying footer hides is refused when the memory runs out."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "x.parquet"
+    texts = pyarrow.array(["x" * (1 << 20)] * (HUGE >> 20))
+    options: Any = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}
+    pyarrow.parquet.write_table(pyarrow.table({"x": texts}), path, compression="zstd", **options)
+    content, encodings = path.read_bytes(), b"\x19\x25\x06\x0e"  # a list of two integers: RLE, DELTA_BYTE_ARRAY
+    assert content.count(encodings) == 1
+    path.write_bytes(content.replace(encodings, b"\x19\x25\x06\x00"))  # RLE, PLAIN
+    assert pyarrow.parquet.read_metadata(path).row_group(0).column(0).encodings == ("RLE", "PLAIN")
+    found = explode("persistable_arrow.parquet:ParquetFileIO", [Bomb(path)], "pandas")
+    assert_refused(found, "DeclaredSizeError")
+
+
+def test_notes_that_make_much_of_a_small_arrow_file_are_refused(tmp_path: Path) -> None:
+    """Nothing made objects, and a dictionary made texts, are refused though the file itself is as small as it says."""
+    pytest.importorskip("persistable_arrow")
+    import pandas
+    import pyarrow
+    import pyarrow.ipc
+    import pyarrow.parquet
+    from persistable_arrow.feather import FeatherFileIO
+    from persistable_arrow.ipc_sizes import sizes
+    from persistable_arrow.parquet import ParquetFileIO
+
+    def noted(values: Any, rows: int, file_io: Any) -> dict[bytes, bytes]:
+        path = tmp_path / "noted"
+        file_io.save(pandas.DataFrame({"x": values}), path)
+        of_file = (
+            pyarrow.ipc.open_file(path).schema if file_io.name == "feather" else pyarrow.parquet.read_metadata(path)
+        )
+        note = json.loads(of_file.metadata[b"persistable"])
+        note["index"]["range"][1] = rows
+        return {b"persistable": json.dumps(note).encode()}
+
+    count, text = HUGE >> 18, "x" * (1 << 18)
+    texts = pyarrow.DictionaryArray.from_arrays(pyarrow.nulls(count, "int32").fill_null(0), [text])
+    nothing = pyarrow.nulls(HUGE >> 3)
+    strings = pandas.Series(["x", "y"], dtype="string")
+    objects = pandas.Series([None, None], dtype=object)
+    bombs = []
+    for name, column, values in (("texts", texts, strings), ("nothing", nothing, objects)):
+        table = pyarrow.table({"x": column}).replace_schema_metadata(noted(values, len(column), FeatherFileIO()))
+        path = tmp_path / f"{name}.arrow"
+        with pyarrow.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+        assert path.stat().st_size < HUGE // 1000
+        bombs += [Bomb(path, metadata) for metadata in (None, sizes(path.read_bytes()))]
+    assert_foreseen(explode("persistable_arrow.feather:FeatherFileIO", bombs, "pandas"))
+    table = pyarrow.table({"x": texts}).replace_schema_metadata(noted(strings, count, ParquetFileIO()))
+    path = tmp_path / "texts.parquet"
+    pyarrow.parquet.write_table(table, path)
+    assert_foreseen(explode("persistable_arrow.parquet:ParquetFileIO", [Bomb(path)], "pandas"))
 
 
 def test_arrow_files_whose_buffers_lie_or_expand_are_refused(tmp_path: Path) -> None:

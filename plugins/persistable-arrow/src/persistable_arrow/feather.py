@@ -28,6 +28,7 @@ import pyarrow
 import pyarrow.ipc
 
 from persistable import expansion
+from persistable_arrow.dense import require_dense_memory
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, from_table, to_table
 from persistable_arrow.ipc_sizes import sizes
 from persistable_arrow.label import Declined
@@ -89,6 +90,10 @@ class FeatherFileIO(FrameFileIO[Any]):
         declared = sizes(content)
         expansion.compare(self.name, declared, recorded)
         expansion.require_memory(self.name, sum(declared.values()), stored=content.size)  # a value takes some byte
+        with expansion.refusing(self.name, stored=content.size):
+            return self._decode(content, recorded, mapped)
+
+    def _decode(self, content: Any, recorded: Mapping[str, Any], mapped: bool) -> Any:
         with pyarrow.ipc.open_file(content) as reader:
             count = reader.num_record_batches
             expansion.compare(self.name, {"columns": len(reader.schema), "batches": count}, recorded)
@@ -103,6 +108,7 @@ class FeatherFileIO(FrameFileIO[Any]):
         note = json.loads(packed)
         if "replaced" in note:
             entries[NOTE_KEY] = base64.b64decode(note["replaced"])
+        require_dense_memory(self.name, table, note, stored=content.size)
         return from_table(table.replace_schema_metadata(entries or None), note)
 
 

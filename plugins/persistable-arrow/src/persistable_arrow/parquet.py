@@ -14,13 +14,15 @@ Representation decisions:
 - The record keeps rows, row groups, and bytes uncompressed and decoded. They are compared with the footer before
   anything is allocated, so a file that was swapped for a small one that expands hugely is refused. Record or not, a
   file is refused that would take more memory than there is out of all proportion to its size: by its footer, and by
-  the texts in its dictionaries, which a few bytes repeat a million times. Pages that contradict their own footer, and
-  text inside nested columns, are left to the digest in the record.
+  the texts that a few bytes repeat a million times. Filters are judged as if they kept all, a reader by each row group.
+  Pages that contradict their own footer are refused when they exhaust the memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +33,7 @@ import pyarrow.parquet
 
 from persistable import expansion
 from persistable.io import streamed
+from persistable_arrow.dense import require_dense_memory
 from persistable_arrow.frame import NOTE_KEY, FrameFileIO, check_count, frame_labels, from_table, is_stream, to_table
 from persistable_arrow.label import Declined
 from persistable_arrow.parquet_sizes import require_memory, sizes
@@ -192,9 +195,10 @@ class ParquetFileIO(FrameFileIO[Any]):
         return self._with(kwargs)._read(filepath, metadata or {})
 
     def _read(self, filepath: Path, metadata: Mapping[str, Any]) -> Any:
+        stored = os.path.getsize(filepath)
         file = pyarrow.parquet.ParquetFile(str(filepath), pre_buffer=not self.as_reader)
-        close = True
-        try:
+        with contextlib.ExitStack() as closing, expansion.refusing(self.name, stored=stored):
+            closing.enter_context(file)
             expansion.compare(self.name, sizes(file.metadata), metadata)
             packed = (file.metadata.metadata or {}).get(NOTE_KEY)
             note = None if packed is None else json.loads(packed)
@@ -203,10 +207,11 @@ class ParquetFileIO(FrameFileIO[Any]):
             if self.as_reader:
                 if note is not None and note["type"] != "pyarrow.Table":
                     raise ValueError(f"a {note['type']} cannot be loaded as a reader: leave out as_reader")
-                close = False
-                return _read_batches(file, note, positions)
+                require_memory(filepath, file, positions, each_group=True)
+                closing.pop_all()
+                return _read_batches(file, note, positions, stored)
+            require_memory(filepath, file, positions if self.filters is None else None)
             if self.filters is None:
-                require_memory(filepath, file, positions)
                 table = file.read(columns=None if positions is None else [names[i] for i in positions])
             else:
                 table = self._read_filtered(filepath, names, note, positions)
@@ -214,10 +219,8 @@ class ParquetFileIO(FrameFileIO[Any]):
                 table = table.select([names[i] for i in positions])
             if note is None:
                 return table
+            require_dense_memory(self.name, table, note, kept, stored=stored)
             return from_table(restore_table(table, note, positions), note, kept, whole=self.filters is None)
-        finally:
-            if close:
-                file.close()
 
     def _choose(self, note: dict[str, Any] | None, names: list[str]) -> tuple[list[int] | None, list[int] | None]:
         """Return the positions of the columns that were asked for, and of those to read: the index's come last."""
@@ -258,7 +261,7 @@ def _rename_filters(filters: Any, renamed: dict[Any, str]) -> Any:
     return [_rename_filters(part, renamed) for part in filters]
 
 
-def _read_batches(file: Any, note: dict[str, Any] | None, positions: list[int] | None) -> Any:
+def _read_batches(file: Any, note: dict[str, Any] | None, positions: list[int] | None, stored: int) -> Any:
     names = file.schema_arrow.names
     columns = None if positions is None else [names[i] for i in positions]
 
@@ -268,11 +271,18 @@ def _read_batches(file: Any, note: dict[str, Any] | None, positions: list[int] |
 
     def batches() -> Iterator[Any]:
         with file:
-            for batch in file.iter_batches(columns=columns):
-                yield from restore(pyarrow.Table.from_batches([batch])).to_batches()
+            for group in range(file.num_row_groups):  # each was judged by itself
+                read = file.iter_batches(row_groups=[group], columns=columns)
+                while (batch := _next_batch(read, stored)) is not None:
+                    yield from restore(pyarrow.Table.from_batches([batch])).to_batches()
 
     schema = restore(file.schema_arrow.empty_table()).schema
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def _next_batch(batches: Iterator[Any], stored: int) -> Any:
+    with expansion.refusing(ParquetFileIO.name, stored=stored):
+        return next(batches, None)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Say what a parquet file declares of its size, and refuse one that would exhaust the memory.
 
 A column takes more memory than its footer's "uncompressed" bytes, which count encoded values: runs and dictionaries
-make thousands of values of each byte. Source: Apache Parquet, "Encodings".
+make thousands of values of each byte, and one that shares prefixes repeats texts as well. No footer says how long texts
+are. Two bounds clear nearly every file, from the footer and from the dictionaries; what they do not clear is counted.
+Source: Apache Parquet, "Encodings".
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ _FORMAT = "parquet"
 # bytes of a decoded value; of a text its offset, as no footer says how long texts are
 _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
 _READ = 1 << 16  # bytes read at a time in search of a dictionary
+_STEP = 1 << 26  # bytes that texts which share prefixes may take at a time when they are counted
 
 
 class _Chunk(NamedTuple):
@@ -33,7 +36,20 @@ class _Chunk(NamedTuple):
     decoded: int
     values: int
     encoded: int
+    is_text: bool
     has_dictionary: bool
+    shares_prefixes: bool
+
+    @property
+    def least(self) -> int:
+        """Bytes in memory at least: texts that nothing repeats are all there."""
+        return max(self.decoded, self.encoded) if self.is_text and not self.has_dictionary else self.decoded
+
+    @property
+    def most(self) -> int:
+        """Bytes in memory at most: no text is longer than all that is encoded."""
+        repeats = self.is_text and (self.has_dictionary or self.shares_prefixes)
+        return self.least + self.values * self.encoded if repeats else self.least
 
 
 def sizes(footer: Any) -> dict[str, int]:
@@ -46,51 +62,86 @@ def sizes(footer: Any) -> dict[str, int]:
     }
 
 
-def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None) -> None:
-    """Refuse to read columns, by position or all, that take more memory than there is. Raises DeclaredSizeError."""
+def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *, each_group: bool = False) -> None:
+    """Refuse to read columns, by position or all, that take more memory than there is.
+
+    Args:
+        filepath: of the file.
+        file: it, opened.
+        positions: of the columns; None for all.
+        each_group: whether row groups are read one after the other, and so are judged one by one.
+
+    Raises:
+        DeclaredSizeError: they would take too much.
+    """
     footer, schema, stored = file.metadata, file.schema_arrow, os.path.getsize(filepath)
     names = schema.names if positions is None else [schema.names[i] for i in positions]
     chosen = tuple(f"{name}." for name in names)
-    chunks = [chunk for chunk in _chunks(footer) if f"{chunk.path}.".startswith(chosen)]
-    decoded = sum(chunk.decoded for chunk in chunks)
-    expansion.require_memory(_FORMAT, decoded, stored=stored)
-    texts = {field.name for field in schema if _is_text(field.type)}
-    repeating = [chunk for chunk in chunks if chunk.has_dictionary and chunk.path in texts]
-    # a few bytes of a dictionary can stand for many long texts. Two bounds, from the footer and from the dictionaries,
-    # clear nearly every file; what they do not clear is counted
-    if not repeating or not expansion.exceeds_memory(
-        decoded + sum(chunk.values * chunk.encoded for chunk in repeating), stored=stored
-    ):
-        return
+    # these stay dictionaries in memory, where a text counts once
+    kept = {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
+    together: dict[int, list[_Chunk]] = {}
+    for chunk in _chunks(footer):
+        if f"{chunk.path}.".startswith(chosen):
+            judged = chunk._replace(is_text=False) if chunk.path in kept else chunk
+            together.setdefault(chunk.group if each_group else 0, []).append(judged)
+    for chunks in together.values():
+        expansion.require_memory(_FORMAT, sum(chunk.least for chunk in chunks), stored=stored)
+        if expansion.exceeds_memory(sum(chunk.most for chunk in chunks), stored=stored):
+            _look_into(filepath, footer, chunks, stored)
+
+
+def _look_into(filepath: Path, footer: Any, chunks: list[_Chunk], stored: int) -> None:
+    """Judge texts by the dictionaries and, where these do not suffice, one by one."""
+    certain = sum(chunk.least for chunk in chunks if chunk.most == chunk.least)
+    repeating = [chunk for chunk in chunks if chunk.most > chunk.least]
+    # pyarrow reads no dictionary where prefixes are shared
+    sharing = {chunk.path for chunk in repeating if chunk.shares_prefixes}
     with pyarrow.parquet.ParquetFile(
-        str(filepath), metadata=footer, read_dictionary=list(texts), buffer_size=_READ, pre_buffer=False
-    ) as dictionaries:
-        longest = sum(chunk.values * _longest(dictionaries, chunk) for chunk in repeating)
-        if expansion.exceeds_memory(decoded + longest, stored=stored):
-            total = sum(_length(dictionaries, chunk) for chunk in repeating)
-            expansion.require_memory(_FORMAT, decoded + total, stored=stored)
+        str(filepath),
+        metadata=footer,
+        read_dictionary=list({chunk.path for chunk in repeating} - sharing),
+        buffer_size=_READ,
+        pre_buffer=False,
+    ) as file:
+        most = certain
+        for chunk in repeating:
+            if chunk.path in sharing:
+                most += chunk.most
+            else:  # the values that did not fit into the dictionary are encoded in full
+                most += chunk.decoded + chunk.encoded + chunk.values * _longest(file, chunk)
+        if not expansion.exceeds_memory(most, stored=stored):
+            return
+        total = certain + sum(chunk.decoded for chunk in repeating)
+        for chunk in repeating:
+            for length in _lengths(file, chunk):
+                total += length
+                expansion.require_memory(_FORMAT, total, stored=stored)
 
 
 def _longest(file: Any, chunk: _Chunk) -> int:
     """Return the bytes of the longest text in the dictionary of a column, without reading the column."""
     first = next(file.iter_batches(batch_size=1, row_groups=[chunk.group], columns=[chunk.path]), None)
-    values = getattr(first and first.column(0), "dictionary", None)
+    values = getattr(first and _leaf(first.column(0)), "dictionary", None)
     return 0 if values is None else pyarrow.compute.max(pyarrow.compute.binary_length(values)).as_py() or 0
 
 
-def _length(file: Any, chunk: _Chunk) -> int:
-    """Return the bytes that the texts of a column take, from the column as a dictionary: 4 bytes for each."""
-    total = 0
-    for part in file.read_row_group(chunk.group, columns=[chunk.path]).column(0).chunks:
-        lengths = pyarrow.compute.binary_length(part.dictionary).cast(pyarrow.int64())
-        total += pyarrow.compute.sum(lengths.take(part.indices)).as_py() or 0
-    return total
+def _lengths(file: Any, chunk: _Chunk) -> Iterator[int]:
+    """Yield the bytes that the texts of a column take, batch by batch, as dictionaries where pyarrow can read them."""
+    rows = max(1, min(_STEP // max(chunk.encoded, 1), 1 << 16)) if chunk.shares_prefixes else 1 << 16
+    for batch in file.iter_batches(batch_size=rows, row_groups=[chunk.group], columns=[chunk.path]):
+        texts = _leaf(batch.column(0))
+        if pyarrow.types.is_dictionary(texts.type):
+            lengths = pyarrow.compute.binary_length(texts.dictionary).cast(pyarrow.int64())
+            yield pyarrow.compute.sum(lengths.take(texts.indices)).as_py() or 0
+        else:
+            yield max(texts.nbytes - _WIDTHS["BYTE_ARRAY"] * len(texts), 0)
 
 
-def _is_text(data_type: Any) -> bool:
-    types = pyarrow.types
-    plain = types.is_string(data_type) or types.is_binary(data_type)
-    return bool(plain or types.is_large_string(data_type) or types.is_large_binary(data_type))
+def _leaf(array: Any) -> Any:
+    """Return the values of the one column that a nested array was read from."""
+    while array.type.num_fields and not pyarrow.types.is_dictionary(array.type):
+        array = array.flatten()[0] if pyarrow.types.is_struct(array.type) else array.flatten()
+    return array
 
 
 def _chunks(footer: Any) -> Iterator[_Chunk]:
@@ -101,5 +152,7 @@ def _chunks(footer: Any) -> Iterator[_Chunk]:
             chunk = row_group.column(i)
             kind, values = chunk.physical_type, max(chunk.num_values, 0)
             decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
-            has_dictionary = kind == "BYTE_ARRAY" and chunk.has_dictionary_page
-            yield _Chunk(group, column.path, decoded, values, chunk.total_uncompressed_size, has_dictionary)
+            is_text, encoded = kind == "BYTE_ARRAY", max(chunk.total_uncompressed_size, 0)
+            sharing = is_text and "DELTA_BYTE_ARRAY" in chunk.encodings
+            has_dictionary = is_text and chunk.has_dictionary_page
+            yield _Chunk(group, column.path, decoded, values, encoded, is_text, has_dictionary, sharing)
