@@ -165,12 +165,13 @@ class LocalStorage(Storage):
             os.close(descriptor)
 
     def put(self, name: str, data: bytes) -> None:
-        with self._written(name, data) as (staged, path):
-            os.replace(staged, path)
+        self._put(name, data, os.replace)
 
-    @contextlib.contextmanager
-    def _written(self, name: str, data: bytes) -> Iterator[tuple[str, str]]:
-        """Write a staged file and yield its path and the one it is meant for; flush the folder after that."""
+    def _put(self, name: str, data: bytes, place: Callable[[str, str], object]) -> None:
+        """Write a staged file, have it put in its place, and flush the folder; whatever fails leaves no staged file.
+
+        No context manager: an interrupt between its entry and its block would find nobody to clear up.
+        """
         path = self.local_path(name)
         folder = os.path.dirname(path)
         staged = f"{folder}/{staged_name('')}"
@@ -188,7 +189,7 @@ class LocalStorage(Storage):
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            yield staged, path
+            place(staged, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(staged)
@@ -196,24 +197,26 @@ class LocalStorage(Storage):
         self.flush_folder(folder)
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
-        with self._written(name, data) as (staged, path):
-            try:
-                os.link(staged, path)
-            except FileExistsError:
-                created = False
-            else:
-                created = True
+        def link(staged: str, path: str) -> None:
+            os.link(staged, path)
             os.unlink(staged)
-        return created
+
+        try:
+            self._put(name, data, link)
+        except FileExistsError:
+            return False
+        return True
 
     def put_file(self, name: str, path: str) -> None:
         import shutil
 
-        with self._written(name, b"") as (staged, final):
+        def copy(staged: str, final: str) -> None:
             shutil.copyfile(path, staged)
             if self.durable:
                 sync(staged)
             os.replace(staged, final)
+
+        self._put(name, b"", copy)
 
     def fetch(self, name: str, path: str, size: int) -> None:
         with open(os.open(self.local_path(name), READING), "rb") as source, open(path, "xb") as target:
