@@ -33,6 +33,7 @@ __all__ = ["FsspecStorage"]
 _RANGE = 8 << 20  # bytes of one ranged request
 _AT_ONCE = 8  # ranged requests under way
 _PREFIX = "fsspec+"
+_ATTEMPTS = 4  # to write into a folder that may have to be made first
 # those of one process race for an object in its memory: fsspec looks first and writes then
 _creating = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -221,14 +222,18 @@ class FsspecStorage(Storage):
     def _send_and_move(self, fs: Any, path: str, send: Callable[[Any, str], object]) -> None:
         folder, staged = path.rpartition("/")[0], _beside(path)
         try:
-            try:
-                send(fs, staged)
-            except Exception as error:
-                if folder in self._folders and not is_missing(error):
-                    raise
-                # each server has another word for a folder that is not there: the first failure may mean that
-                _make_folder(fs, folder)
-                send(fs, staged)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    send(fs, staged)
+                    break
+                except Exception as error:
+                    if attempt + 1 == _ATTEMPTS or (folder in self._folders and not is_missing(error)):
+                        raise
+                    # Each server has another word for a folder that is not there: the first failure may mean that. Of
+                    # several who make it at a time, one may be told that it is there before the other has made it.
+                    time.sleep(0.1 * attempt)
+                    with contextlib.suppress(Exception):  # the next attempt tells what is wrong
+                        _make_folder(fs, folder)
             self._folders.add(folder)
             complete(lambda: self._move(fs, staged, path))  # half of a move might be the loss of both
         except BaseException:
