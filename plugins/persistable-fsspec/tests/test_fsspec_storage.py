@@ -125,7 +125,7 @@ def test_filesystem_for_coroutines_is_refused():
 # -- which filesystem
 
 
-@pytest.mark.parametrize("url", ["file:///tmp/x", "local:///tmp/x", "fsspec+file:///tmp/x"])
+@pytest.mark.parametrize("url", ["file:///data/x", "local:///data/x", "fsspec+file:///data/x"])
 def test_local_folder_is_refused_with_the_repair(url):
     """A local folder has its own storage, which promises more."""
     with pytest.raises(StorageError, match="give its path as data_dir"):
