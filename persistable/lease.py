@@ -80,7 +80,7 @@ def acquire(
 
 def beats(storage: Storage, folder: str, key: str) -> bool:
     """Whether the lease of a key is kept by somebody, as far as its last beat tells by the clock here."""
-    name = lease_name(folder, key)
+    name = f"{folder}/{lease_name(key)}"
     try:
         return storage.stat(name).modified > time.time() - 2 * LIFETIME and not _is_dead(storage.get(name))
     except FileNotFoundError:
@@ -91,7 +91,7 @@ class _Lease:
     """One attempt to hold a lease, and the beat that keeps it."""
 
     def __init__(self, storage: Storage, folder: str, key: str) -> None:
-        self.name = lease_name(folder, key)
+        self.name = f"{folder}/{lease_name(key)}"
         self._storage, self._folder = storage, folder
         self._token = os.urandom(16).hex()
         self._beats = 0

@@ -82,9 +82,9 @@ def lineage_name(key: str) -> str:
     return f"{key}.lineage.json"
 
 
-def lease_name(folder: str, key: str) -> str:
-    """Return the object name of the lease under which a key is generated, on storages without locks."""
-    return f"{folder}/{LEASE}{key}"
+def lease_name(key: str) -> str:
+    """Return the file name of the lease under which a key is generated, on storages without locks."""
+    return f"{LEASE}{key}"
 
 
 def payload_name(key: str, suffix: str) -> str:

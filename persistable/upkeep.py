@@ -197,7 +197,7 @@ def _is_garbage_there(store: ArtifactStore, folder: str, name: str, found: dict[
     key = naming.key_beside(name)
     if key is None:
         return False
-    leased = found.get((folder, naming.lease_name("", key)[1:]))
+    leased = found.get((folder, naming.lease_name(key)))
     if leased and lease.beats(store.storage, folder, key):
         return False
     return _is_unnamed(store, Address(folder, folder, key), name)

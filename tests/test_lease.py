@@ -32,7 +32,7 @@ from persistable.storage import Capabilities, Entry, Storage
 from persistable.testing.storage_faults import at_once, in_child
 
 KEY = "0123456789abcdef0123456789abcdef"
-NAME = lease_name("folder", KEY)
+NAME = f"folder/{lease_name(KEY)}"
 EXAMPLE = Path(persistable.__file__).parent.parent / "examples/third_party_plugin/src/imagebox/sqlite.py"
 ELSEWHERE = {"place": "another machine", "owner": "1@elsewhere", "token": "theirs", "beat": 1}
 
