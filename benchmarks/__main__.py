@@ -29,7 +29,20 @@ from benchmarks.report import Report
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-ORDER = ["imports", "tiny", "costs", "keys", "stampede", "scale", "plugins", "pickles", "arrays", "frames", "avro"]
+ORDER = [
+    "imports",
+    "tiny",
+    "costs",
+    "keys",
+    "stampede",
+    "scale",
+    "plugins",
+    "pickles",
+    "arrays",
+    "frames",
+    "avro",
+    "storages",
+]
 LONGEST = 900.0  # seconds that one workload may take; --full four times that
 
 

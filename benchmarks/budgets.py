@@ -56,6 +56,16 @@ BUDGETS = {
     "key-array": Budget("key of a 100 MB array, C order", "raw SHA-256", "≤", 1.1, "×"),
     "key-strided": Budget("key of a 100 MB array, strided", "raw SHA-256", "≤", 1.6, "×"),
     "key-fortran": Budget("key of a 100 MB array, F order", "raw SHA-256", "≤", 3.0, "×"),
+    **{
+        f"{scheme}-{what.replace(' ', '-')}": Budget(f"{scheme}://, {what}{of}", "the bare client", "≤", limit, "×")
+        for scheme in ("s3", "gs", "sftp")
+        for what, of, limit in (
+            ("put 128 MiB", "", 1.15),
+            ("get 128 MiB", "", 1.15),
+            ("put 300", " of 10 kB", 1.5),
+            ("get 300", " of 10 kB", 1.5),
+        )
+    },
     "stampede-once": Budget("8 processes miss one key: generations", "", "≤", 1.0, ""),
     "stampede-answer": Budget("8 processes miss one key: last answer after generating", "", "≤", 0.050, "s"),
     "stampede-killed": Budget("owner killed: next owner", "", "≤", 0.100, "s"),

@@ -9,6 +9,7 @@ GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false it waits a minute for another API, which
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -57,19 +58,18 @@ def binary() -> Path | None:
     return path if path.exists() else None
 
 
-@pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    """Run a server for the session; clients of this process find it by the environment."""
+@contextlib.contextmanager
+def serving(log: Path) -> Iterator[GcsServer]:
+    """Run a server until the block is left; clients of this process find it by the environment."""
     server = binary()
     if server is None:
-        pytest.skip(f"no fake-gcs-server: {INSTALL}")
+        raise RuntimeError(f"no fake-gcs-server: {INSTALL}")
     if not os.access(server, os.X_OK):
         server.chmod(0o755)
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [str(server), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-backend", "memory", "-external-url", endpoint, "-log-level", "error"]
-    log = tmp_path_factory.mktemp("gcs") / "log"
     environment = {
         "STORAGE_EMULATOR_HOST": endpoint,
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
@@ -80,3 +80,12 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
         for name, value in environment.items():
             patch.setenv(name, value)
         yield GcsServer(endpoint)
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """Run a server for the session."""
+    if binary() is None:
+        pytest.skip(f"no fake-gcs-server: {INSTALL}")
+    with serving(tmp_path_factory.mktemp("gcs") / "log") as server:
+        yield server
