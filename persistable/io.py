@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["BufferLoader", "DictEncodable", "FileIO", "PayloadT", "PickleFileIO", "format_name", "streamed"]
+    from persistable.digest import DigestingReader
+
+__all__ = [
+    "BufferLoader",
+    "DictEncodable",
+    "FileIO",
+    "PayloadT",
+    "PickleFileIO",
+    "StreamLoader",
+    "format_name",
+    "streamed",
+]
 
 PayloadT = TypeVar("PayloadT")
 ItemT = TypeVar("ItemT")
@@ -109,6 +120,17 @@ class BufferLoader(Protocol):
 
     def load_buffer(self, buffer: Buffer) -> Any:
         """Read the payload from the whole content of its file."""
+
+
+@runtime_checkable
+class StreamLoader(Protocol):
+    """Optional ability of a FileIO: load from an open file, in order, so that it is hashed as it is read.
+
+    Only formats that cannot run code are asked: the payload is withheld until the digest agrees.
+    """
+
+    def load_stream(self, file: DigestingReader, size: int) -> Any:
+        """Read the payload from a file of ``size`` bytes, by its ``read``, ``readinto`` and ``tell``."""
 
 
 class _RaisedByPayload(BaseException):

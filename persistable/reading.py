@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
-from persistable.digest import digest_of, digest_of_file
+from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
 from persistable.exceptions import (
     CorruptArtifactError,
     FormatError,
@@ -209,6 +209,10 @@ def _load(
     descriptor, size = _open(store, address, folder, file, record, choice)
     try:
         file_io = _reader(choice, record)
+        if size > _SMALL and not (choice.executes_code or file_io.memory_mapped) and store.verify == "full":
+            load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)  # see io.StreamLoader
+            if load_stream is not None:
+                return Loaded(_read_stream(descriptor, file, path, load_stream), record, file_io)
         load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
         if load_buffer is None or file_io.memory_mapped:
             payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
@@ -224,6 +228,18 @@ def _load(
             raise
     finally:
         os.close(descriptor)
+
+
+def _read_stream(descriptor: int, file: PayloadFile, path: str, load_stream: Callable[[Any, int], Any]) -> Any:
+    """Have a FileIO read a file while it is hashed, and withhold the payload until it is verified."""
+    reader = DigestingReader(descriptor, _algorithm(file))
+    try:
+        payload = load_stream(reader, file.bytes)
+    except Exception:
+        _blame_damage(descriptor, file, path, verified=False)
+        raise
+    _compare(reader.digest(), file, path)
+    return payload
 
 
 def _load_folder(
@@ -273,7 +289,7 @@ def _read_verified(
         except Exception:
             _blame_damage(descriptor, file, path, verified=False)
             raise
-    if choice.executes_code or file.bytes < _CONCURRENT or (os.cpu_count() or 1) == 1:
+    if choice.executes_code or file.bytes < _CONCURRENT or cores() == 1:
         _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
         return read(file_io, path, record.metadata)
     from concurrent.futures import ThreadPoolExecutor

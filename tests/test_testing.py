@@ -26,6 +26,7 @@ from installed import HOOKS, Site
 
 import persistable
 from persistable import FileIO, FormatSpec, PickleFileIO, Registry, builtin, reading
+from persistable.digest import DigestingReader
 from persistable.exceptions import FidelityError
 from persistable.testing import DoesNotApply, FormatTests, PluginTests, difference, param_digest, type_strict_equal
 from persistable.testing import formats as formats_module
@@ -280,6 +281,11 @@ class _BufferIsAnother(Wrong):
         return [*json.loads(bytes(buffer)), "end"]
 
 
+class _StreamIsAnother(Wrong):
+    def load_stream(self, file: DigestingReader, size: int) -> Any:
+        return json.loads(file.read(size))[1:]
+
+
 class _ChangesItsFile(Wrong):
     def _load(self, filepath: Path, **kwargs: Any) -> Any:
         found = super()._load(filepath, **kwargs)
@@ -354,6 +360,12 @@ class _RunsCodeFromMemory(Wrong):
         return pickle.loads(buffer) if bytes(buffer[:1]) == b"\x80" else json.loads(bytes(buffer))
 
 
+class _RunsCodeFromAStream(Wrong):
+    def load_stream(self, file: DigestingReader, size: int) -> Any:
+        content = file.read(size)
+        return pickle.loads(content) if content[:1] == b"\x80" else json.loads(content)
+
+
 class _Evaluates(Wrong):
     def _load(self, filepath: Path, **kwargs: Any) -> Any:
         return eval(filepath.read_text(encoding="utf-8"))
@@ -405,6 +417,7 @@ class _HasAnotherSuffix(Wrong):
         (_MapsInSecret, "memory_mapped_is_declared_as_it_is"),
         (_SaysItMaps, "memory_mapped_is_declared_as_it_is"),
         (_BufferIsAnother, "buffer_is_read_as_the_file_is"),
+        (_StreamIsAnother, "stream_is_read_as_the_file_is"),
         (_ChangesItsFile, "loading_leaves_the_file_as_it_is"),
         (_RunsCode, "data_only_format_runs_no_code"),
         (_RunsCodeBehindItsMagic, "data_only_format_runs_no_code"),
@@ -412,6 +425,7 @@ class _HasAnotherSuffix(Wrong):
         (_RunsCodeCompressed, "data_only_format_runs_no_code"),
         (_RunsCodeOfAnotherKind, "data_only_format_runs_no_code"),
         (_RunsCodeFromMemory, "data_only_format_runs_no_code"),
+        (_RunsCodeFromAStream, "data_only_format_runs_no_code"),
         (_Evaluates, "data_only_format_runs_no_code"),
         (_TakesWhatIsLeft, "cut_file_is_noticed_as_declared"),
         (_TakesNoOptions, "options_are_taken"),

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 
 from persistable.base import Persistable
+from persistable.digest import DigestingReader
 from persistable.discovery import load_object
 from persistable.exceptions import CorruptArtifactError, FidelityError
 from persistable.io import FileIO, format_name
@@ -313,6 +314,20 @@ class FormatTests(ABC):
         for buffer in (path.read_bytes(), memoryview(path.read_bytes())):
             assert self.difference(load_buffer(buffer), expected) is None
 
+    def test_stream_is_read_as_the_file_is(self, tmp_path: Path, label: str) -> None:
+        """A FileIO that loads from an open file gives the same payload, in large and small reads."""
+        file_io = self.file_io()
+        load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)
+        if load_stream is None:
+            return
+        assert not file_io.is_directory
+        assert not self.needs_metadata, "load_stream is not given the metadata"
+        path, _ = self._save(file_io, self.payloads()[label], tmp_path)
+        expected = self._in_memory(self.payloads()[label])
+        with open(path, "rb") as file:
+            loaded = load_stream(DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size)
+        assert self.difference(loaded, expected) is None
+
     def test_loading_leaves_the_file_as_it_is(self, tmp_path: Path) -> None:
         """Files of artifacts are immutable: a load reads."""
         label, file_io = self._first(), self.file_io()
@@ -416,6 +431,14 @@ class FormatTests(ABC):
         load_buffer = getattr(self.file_io(), "load_buffer", None)
         if load_buffer is not None:
             yield lambda: load_buffer(path.read_bytes())
+        load_stream = getattr(self.file_io(), "load_stream", None)
+        if load_stream is not None:
+
+            def load_from_stream() -> None:
+                with open(path, "rb") as file:
+                    load_stream(DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size)
+
+            yield load_from_stream
 
     def _round_trip(self, make: Any, folder: Path) -> None:
         payload = make()

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 from persistable_numpy import NpyFileIO
 from persistable_numpy.fidelity import HEADER_LIMIT, dtype_refusal
 from persistable_numpy.npy import LARGE
 
-from persistable.exceptions import FidelityError, SaveError
+from persistable import ArtifactStore, Persistable, PersistableParams
+from persistable.exceptions import CorruptArtifactError, FidelityError, SaveError
 
 NPY = NpyFileIO()
 OTHERS = Path(numpy.lib.__file__).parent / "tests" / "data"  # files by numpy on Python 2, Windows and before 1.0
@@ -515,3 +518,45 @@ def test_settings_tell_file_ios_apart_and_which_of_them_map():
     ios = [NpyFileIO(), NpyFileIO("r"), NpyFileIO("c")]
     assert [io.memory_mapped for io in ios] == [False, True, True]
     assert all(one != other for one, other in itertools.combinations(ios, 2))
+
+
+# -- in a store --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _LengthParams(PersistableParams):
+    n: int
+
+
+class _Numbers(Persistable[NDArray[np.int64], _LengthParams]):
+    def _generate_payload(self, **untracked):
+        return np.arange(self.params.n)
+
+
+@pytest.mark.parametrize("verify", ["full", "size", "off"])
+def test_a_large_array_is_its_own_again_and_damage_is_noticed_wherever_it_is(tmp_path, verify):
+    """Large files are hashed as they are read: a flipped bit in header, first or last byte withholds the array."""
+    n = 2**20 + 3
+    _Numbers(ArtifactStore(tmp_path, durability="fast"), _LengthParams(n)).load_generate()
+
+    def load():
+        numbers = _Numbers(ArtifactStore(tmp_path, verify=verify), _LengthParams(n))
+        numbers.load()
+        return numbers
+
+    first = load()
+    assert_same(first.payload, np.arange(n))
+    assert first.payload.flags.writeable
+    assert first.payload.flags.owndata
+    if verify != "full":
+        return
+    path = first.persist_filepath
+    good = path.read_bytes()
+    for place in (3, 20, 130, 4 * 2**20 + 128, len(good) - 1):
+        bad = bytearray(good)
+        bad[place] ^= 4
+        path.write_bytes(bad)
+        with pytest.raises(CorruptArtifactError):
+            load()
+    path.write_bytes(good)
+    assert_same(load().payload, np.arange(n))

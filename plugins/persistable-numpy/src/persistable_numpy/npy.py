@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from io import BufferedWriter, BytesIO
+from io import BufferedReader, BufferedWriter, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -30,6 +30,8 @@ from persistable_numpy.layout import blocks, memory, read_header, write_header
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from persistable.digest import DigestingReader
 
 __all__ = ["NpyFileIO"]
 
@@ -78,6 +80,12 @@ class NpyFileIO(FileIO[NDArray[Any]]):
         array.flags.writeable = self.mmap_mode != "r"
         return array
 
+    def load_stream(self, file: DigestingReader, size: int) -> NDArray[Any]:
+        """Return the array in an open file, read into its memory directly; ``mmap_mode`` as in ``load_buffer``."""
+        array = _read_array(file, size)
+        array.flags.writeable = self.mmap_mode != "r"
+        return array
+
 
 def _check_mode(mmap_mode: object) -> None:
     if mmap_mode not in (None, "r", "c"):
@@ -113,11 +121,17 @@ def _write_large(file: BufferedWriter, array: NDArray[Any]) -> None:
 def _load_npy(filepath: Path, *, mmap_mode: Literal["r", "c"] | None) -> NDArray[Any]:
     _check_mode(mmap_mode)
     with open(os.fspath(filepath), "rb") as file:
-        header = read_header(file, size=os.fstat(file.fileno()).st_size)
+        size = os.fstat(file.fileno()).st_size
         if mmap_mode is None:
-            array = header.allocate()
-            if file.readinto(memory(array)) != header.nbytes:
-                raise ValueError(f"{filepath} became shorter while it was read")
-            return array
+            return _read_array(file, size)
+        header = read_header(file, size=size)
         order: Literal["F", "C"] = "F" if header.fortran_order else "C"
         return np.memmap(file, header.dtype, mmap_mode, offset=file.tell(), shape=header.shape, order=order)
+
+
+def _read_array(file: BufferedReader | DigestingReader, size: int) -> NDArray[Any]:
+    header = read_header(file, size=size)
+    array = header.allocate()
+    if file.readinto(memory(array)) != header.nbytes:
+        raise ValueError("the file became shorter while it was read")
+    return array
