@@ -38,7 +38,7 @@ class TestMemory(StorageTests):
 # aiohttp would have gcsfs send files, not bytes
 @pytest.mark.filterwarnings("ignore:Sending a large body directly with raw bytes:ResourceWarning")
 class TestGoogleCloud(StorageTests):
-    large, memory = 64_000_000, 56_000_000  # gcsfs holds one part of 16 MiB, the next one, and a copy
+    large, memory = 128_000_000, 112_000_000  # gcsfs holds one part of 32 MiB, the next one, and a copy
 
     @pytest.fixture
     def place(self, gcs_server):

@@ -122,7 +122,7 @@ _KNOWN: Mapping[tuple[str, str], Promise] = {
         ranges=True,
         # GET of a bucket needs a permission of its own; listing does not
         look=lambda fs, bucket: fs.ls(bucket, max_results=1),
-        upload=lambda size: {"chunksize": _part(size, 16)},  # one after the other, 50 MiB each by default
+        upload=lambda size: {"chunksize": _part(size, 32)},  # one after the other, 50 MiB each by default
         limits=_gcs_limits,
     ),
     ("s3fs", "S3FileSystem"): _BUCKET._replace(
