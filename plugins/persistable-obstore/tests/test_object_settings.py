@@ -247,6 +247,6 @@ def test_limits_can_be_set() -> None:
         Place.of("s3://bucket"), {"client_options": {"timeout": "5s"}, "retry_config": {"max_retries": 1}}
     )
     assert settings.client["timeout"] == "5s"
-    assert settings.client["connect_timeout"].total_seconds() == 5
+    assert settings.client["connect_timeout"].total_seconds() == 10
     assert settings.retry["max_retries"] == 1
     assert settings.retry["retry_timeout"].total_seconds() == 30
