@@ -28,6 +28,7 @@ from persistable_fsspec.names import escaped, unescaped
 from servers import free_port
 from servers.moto import KEY, REGION, SECRET
 from servers.proxy import before
+from servers.silent import silent
 
 from persistable import ArtifactStore, Persistable, PersistableParams
 from persistable.exceptions import (
@@ -513,3 +514,56 @@ def test_unknown_host_is_no_place(at_once):
 def test_port_where_nobody_listens_is_a_connection_error():
     with pytest.raises(StorageConnectionError):
         FsspecStorage(f"ftp://127.0.0.1:{free_port()}/x").get("x")
+
+
+# -- servers that do not answer
+
+
+@pytest.mark.parametrize("protocol", ["webdav", "gs"])
+def test_server_that_never_answers_is_an_error(at_once, tmp_path, protocol):
+    """It takes connection and request, and nothing comes back; that is not taken for a folder that has to be made."""
+    aiohttp, httpx = pytest.importorskip("aiohttp"), pytest.importorskip("httpx")
+    with silent() as port:
+        endpoint = f"http://127.0.0.1:{port}"
+        options = {
+            "webdav": {"base_url": endpoint, "timeout": httpx.Timeout(0.2)},
+            "gs": {
+                "endpoint_url": endpoint,
+                "token": "anon",
+                "requests_timeout": aiohttp.ClientTimeout(sock_connect=0.1, sock_read=0.1),
+            },
+        }[protocol]
+        storage = FsspecStorage(f"{protocol}://x/y", **options)
+        for name, call in operations(storage, tmp_path).items():
+            if name in ("put_if_absent", "prepare") and protocol == "webdav":
+                continue
+            with pytest.raises(StorageConnectionError):
+                call()
+
+
+def test_upload_to_a_silent_server_is_tried_once(monkeypatch):
+    """Whether the folder is there is not asked of somebody who does not answer."""
+    httpx = pytest.importorskip("httpx")
+    asked = []
+    send = httpx.Client.send
+    monkeypatch.setattr(
+        httpx.Client, "send", lambda self, request, **o: asked.append(request) or send(self, request, **o)
+    )
+    with silent() as port, pytest.raises(StorageConnectionError):
+        FsspecStorage("webdav://x", base_url=f"http://127.0.0.1:{port}", timeout=0.2).put("folder/name", b"x")
+    assert [request.method for request in asked] == ["PUT", "DELETE"]
+
+
+def test_patience_has_limits_unless_the_user_sets_others():
+    """A silent server is given up after half a minute; who has sent much is given time to have it put away."""
+    httpx = pytest.importorskip("httpx")
+    client = FsspecStorage("webdav://x", base_url="http://127.0.0.1:9")._make().client.http
+    assert client.timeout == httpx.Timeout(30, connect=10)
+    asked = client.build_request("PUT", "http://127.0.0.1:9/x", headers={"Content-Length": str(400 << 20)})
+    for hook in client.event_hooks["request"]:
+        hook(asked)
+    assert asked.extensions["timeout"]["read"] == 130
+    given = FsspecStorage("webdav://x", base_url="http://127.0.0.1:9", timeout=3)._make().client.http
+    assert given.timeout == httpx.Timeout(3)
+    google = FsspecStorage("gs://x", token="anon")._make()
+    assert (google.requests_timeout.sock_connect, google.requests_timeout.sock_read) == (5, 10)

@@ -15,6 +15,7 @@ from persistable.storage import Capabilities
 __all__ = ["UNKNOWN", "Promise", "promise_of", "refusal_of"]
 
 _MIB = 1 << 20
+_PUT_AWAY = 4 * _MIB  # bytes per second
 
 
 class Promise(NamedTuple):
@@ -79,12 +80,13 @@ def _gcs_limits(options: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     import aiohttp
 
-    return {"requests_timeout": aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)}
+    # it tries six times, with pauses of half a minute together, and there is no option for that
+    return {"requests_timeout": aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=10)}
 
 
 def _s3_limits(options: Mapping[str, Any]) -> dict[str, Any]:
     given = options.get("config_kwargs") or {}
-    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}, **given}}
+    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 2}, **given}}
 
 
 def _webdav_limits(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +94,15 @@ def _webdav_limits(options: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     import httpx
 
-    return {"timeout": httpx.Timeout(60, connect=10)}  # httpx gives a server 5 s for everything
+    def prolong(request: Any) -> None:
+        """Give a server time to put away what it has taken: some copy it, or look for viruses."""
+        seconds = int(request.headers.get("Content-Length", 0)) / _PUT_AWAY
+        limits = request.extensions["timeout"]
+        limits["read"] += seconds
+
+    # httpx gives a server 5 s for everything; its limits are those of a single piece that is sent or received
+    limits: dict[str, Any] = {"timeout": httpx.Timeout(30, connect=10)}
+    return limits if "event_hooks" in options else limits | {"event_hooks": {"request": [prolong]}}
 
 
 def _abort_s3(fs: Any, path: str) -> None:

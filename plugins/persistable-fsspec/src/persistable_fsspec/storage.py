@@ -23,7 +23,7 @@ from persistable.naming import staged_name
 from persistable.redaction import redacted, secrets_of
 from persistable.storage import Capabilities, Entry, Storage
 from persistable_fsspec.connection import Connection, call, complete, finish
-from persistable_fsspec.failures import is_missing, is_out_of_range, storage_error
+from persistable_fsspec.failures import is_missing, is_out_of_range, is_silence, storage_error
 from persistable_fsspec.names import escaped, unescaped
 from persistable_fsspec.promises import Promise, promise_of, refusal_of
 from persistable_fsspec.protocols import implementation_of, load_class
@@ -227,7 +227,8 @@ class FsspecStorage(Storage):
                     send(fs, staged)
                     break
                 except Exception as error:
-                    if attempt + 1 == _ATTEMPTS or (folder in self._folders and not is_missing(error)):
+                    known = folder in self._folders and not is_missing(error)
+                    if attempt + 1 == _ATTEMPTS or known or is_silence(error):
                         raise
                     # Each server has another word for a folder that is not there: the first failure may mean that. Of
                     # several who make it at a time, one may be told that it is there before the other has made it.

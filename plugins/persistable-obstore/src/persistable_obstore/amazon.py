@@ -40,7 +40,10 @@ _FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", 
 
 
 def connect(place: Place, options: Mapping[str, Any], *, uploads: bool = False) -> S3Store:
-    """Return obstore's client for a bucket, or one for uploads. Raises ImportError if a profile is asked for and boto3 is not installed."""
+    """Return obstore's client for a bucket, or one for uploads.
+
+    Raises ImportError if a profile is asked for and boto3 is not installed.
+    """
     from obstore.store import S3Store
 
     settings = _settings(place, options)
