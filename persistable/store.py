@@ -159,6 +159,9 @@ class ArtifactStore:
         # credentials stay here, what says where goes along; the storage is opened again there
         left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
         state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
+        if isinstance(self._storage, LocalStorage) and self.location == self._storage.url:  # it was handed over
+            state["location"] = self._storage.root
+            state["_durability"] = self._durability or ("full" if self._storage.durable else "fast")
         if self.storage_options:
             from persistable.redaction import without_secrets
 

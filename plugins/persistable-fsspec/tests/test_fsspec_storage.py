@@ -145,6 +145,17 @@ def test_protocol_that_nobody_knows_is_unknown():
         FsspecStorage("memmory://x")
 
 
+@pytest.mark.parametrize(("url", "meant"), [("s4://bucket", "s3"), ("azure://x", "az"), ("wasb://x", "az")])
+def test_protocol_that_another_plugin_has_under_another_name(monkeypatch, url, meant):
+    """It is named, and what to install if that is not."""
+    monkeypatch.setattr("persistable_fsspec.protocols.find_spec", lambda _: None)
+    with pytest.raises(UnknownStorageError, match=rf"did you mean {meant}://\?.*pip install persistable-obstore"):
+        FsspecStorage(url)
+    monkeypatch.setattr("persistable_fsspec.protocols.find_spec", lambda _: object())
+    with pytest.raises(UnknownStorageError, match=rf"did you mean {meant}://\?$"):
+        FsspecStorage(url)
+
+
 @pytest.mark.parametrize(
     ("error", "install"),
     [
