@@ -527,6 +527,66 @@ def test_port_where_nobody_listens_is_a_connection_error():
         FsspecStorage(f"ftp://127.0.0.1:{free_port()}/x").get("x")
 
 
+# -- places where a move deletes first
+
+
+@pytest.fixture
+def webdav(webdav_server):
+    """Return a storage on WebDAV, and the folder behind it."""
+    where = uuid.uuid4().hex
+    auth = (webdav_server.user, webdav_server.password)
+    return FsspecStorage(f"webdav://{where}", base_url=webdav_server.endpoint, auth=auth), webdav_server.root / where
+
+
+def test_server_that_dies_in_the_middle_of_a_move_loses_nothing(monkeypatch, webdav, tmp_path):
+    """It has deleted the old object and not moved the new one: one of the two is there, and the next put ends it."""
+    httpx = pytest.importorskip("httpx")
+    storage, folder = webdav
+    storage.put("folder/name", b"old")
+    send, dead = httpx.Client.send, []
+
+    def die(self, request, **options):
+        if request.method == "MOVE" and request.headers["Overwrite"] == "T":
+            gone = folder / "folder" / request.headers["Destination"].rpartition("/")[2]
+            gone.unlink(missing_ok=True)
+            dead.append(gone.name)
+        if dead:
+            raise httpx.RemoteProtocolError("the server is gone")
+        return send(self, request, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(httpx.Client, "send", die)
+        with pytest.raises(StorageConnectionError):
+            storage.put("folder/name", b"new one")
+    assert dead == ["name"]
+    assert storage.get("folder/name") == b"new one"
+    assert (storage.stat("folder/name").name, storage.stat("folder/name").bytes) == ("folder/name", 7)
+    assert names(storage) == ["folder/name"]
+    storage.fetch("folder/name", str(tmp_path / "fetched"), 7)
+    assert (tmp_path / "fetched").read_bytes() == b"new one"
+    storage.put("folder/name", b"third")
+    storage.put("folder/name", b"fourth")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"fourth"}
+    assert os.listdir(folder / "folder") == ["name"]
+
+
+def test_what_an_interrupted_move_has_left_is_no_object_of_its_own(webdav):
+    """While the old object is there it stands; both go when it is deleted."""
+    storage, folder = webdav
+    storage.put("folder/name", b"old")
+    (folder / "folder" / "name=new").write_bytes(b"never acknowledged")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"old"}
+    storage.put("folder/name", b"newer")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"newer"}
+    (folder / "folder" / "name=new").write_bytes(b"never acknowledged")
+    storage.delete("folder/name")
+    assert names(storage) == []
+    with pytest.raises(FileNotFoundError):
+        storage.get("folder/name")
+    storage.put("folder/name=new", b"a name like any other")
+    assert names(storage) == ["folder/name=new"]
+
+
 # -- servers that do not answer
 
 

@@ -7,6 +7,8 @@ careful is assumed.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -32,6 +34,8 @@ class Promise(NamedTuple):
         ranges: ``cat_file(start, end)`` transfers that range and no more.
         shared: threads may share one instance; asynchronous implementations always can.
         move: move a file over another one, where ``mv`` does something else.
+        over: move a file over another one, which is deleted first; then ``move`` raises FileExistsError if there is
+            one, and names are escaped; see ``succession``.
         send: upload an open binary file, where ``pipe_file`` and ``put_file`` do more than that.
         look: fail with FileNotFoundError if the place itself (a bucket, or ``""``) is not there.
         upload: options of ``put_file`` for a file of some bytes: they bound memory.
@@ -50,6 +54,7 @@ class Promise(NamedTuple):
     ranges: bool = False
     shared: bool = False
     move: Callable[[Any, str, str], object] | None = None
+    over: Callable[[Any, str, str], object] | None = None
     send: Callable[[Any, BinaryIO, str], object] | None = None
     look: Callable[[Any, str], object] | None = None
     upload: Callable[[int], dict[str, Any]] = lambda _: {}
@@ -105,6 +110,18 @@ def _webdav_limits(options: Mapping[str, Any]) -> dict[str, Any]:
     return limits if "event_hooks" in options else limits | {"event_hooks": {"request": [prolong]}}
 
 
+def _move_webdav(fs: Any, old: str, new: str, *, overwrite: bool) -> None:
+    """Move on the server; the client's own errors are no OSErrors."""
+    from webdav4.client import ResourceAlreadyExists, ResourceNotFound
+
+    try:
+        fs.client.move(old, new, overwrite=overwrite)
+    except ResourceAlreadyExists:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+    except ResourceNotFound:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), old) from None
+
+
 def _abort_s3(fs: Any, path: str) -> None:
     """Abort the uploads of one object: s3fs does so after an error, not after an interrupt."""
     bucket, key, _ = fs.split_path(path)
@@ -158,9 +175,11 @@ _KNOWN: Mapping[tuple[str, str], Promise] = {
         "its mv is posix-rename@openssh.com, but a copy by a shell where the server has none", exact=True
     ),
     ("webdav4", "WebdavFileSystem"): Promise(
-        "PUT may be seen half-way, and MOVE may delete what it replaces before it moves (RFC 4918, 9.9.3)",
+        "PUT may be seen half-way, and MOVE deletes what it replaces before it moves (RFC 4918, 9.9.3)",
         shared=True,
-        move=lambda fs, old, new: fs.client.move(old, new, overwrite=True),  # its mv is a copy that replaces nothing
+        # its mv is a copy that replaces nothing
+        move=lambda fs, old, new: _move_webdav(fs, old, new, overwrite=False),
+        over=lambda fs, old, new: _move_webdav(fs, old, new, overwrite=True),
         # its own uploads list the whole folder first
         send=lambda fs, file, path: fs.client.upload_fileobj(file, path, overwrite=True),
         look=lambda fs, _: fs.info("/"),
