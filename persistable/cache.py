@@ -2,12 +2,14 @@
 
 A remote payload object is never rewritten, so what was fetched once stays right. Many processes share a cache: entries
 are moved into it whole, used ones are touched, and those that were not used for longest go when it grows too large.
-Whatever is taken from it is verified like any other payload.
+Whatever is taken from it is verified like any other payload. A cache saves downloads and nothing else: one that cannot
+be used, or not any more, is done without.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -24,13 +26,25 @@ from persistable.process import alive
 from persistable.record import PayloadFile
 from persistable.trust import Trust
 
-__all__ = ["DEFAULT_SIZE", "OFF", "PayloadCache", "entry_name", "open_cache"]
+__all__ = ["DEFAULT_SIZE", "OFF", "CacheError", "PayloadCache", "entry_name", "open_cache", "private_cache"]
 
 OFF = "off"
 DEFAULT_SIZE = 10 << 30  # bytes
 _ABANDONED = 86_400.0  # seconds after which nobody is still writing what another machine, or boot, has begun
 _FRESH = 10.0  # seconds for which an entry that was just used is not removed: somebody is about to open it
 _STAGING, _ENTRIES = "staging", "payloads"
+_PRIVATE = "persistable-"  # what the names of folders of a process alone begin with
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TRIAL = bytes(4096)
+_told = set[str]()  # roots of caches that are not used, of which that was said
+
+
+class CacheError(Exception):
+    """Say that a cache cannot be used, which is no fault of the artifact. Attributes: ``cache``, ``cause``."""
+
+    def __init__(self, cache: PayloadCache, cause: OSError) -> None:
+        self.cache, self.cause = cache, cause
+        super().__init__(str(cause))
 
 
 class PayloadCache:
@@ -39,14 +53,20 @@ class PayloadCache:
     Args:
         root: the folder, which is made when it is first needed.
         size: bytes that its entries may have together; the newest one stays even if it is larger.
-        shared: whether entries are kept for others; without, whoever has used one removes it.
+        shared: whether entries are kept for others; without, whoever has used one removes it, and a forked child needs
+            another cache.
     """
 
     def __init__(self, root: str, size: int = DEFAULT_SIZE, *, shared: bool = True) -> None:
-        self.size, self.shared = size, shared
+        self.size, self.shared, self._process = size, shared, os.getpid()
         self.local = LocalStorage(root, private=True, durable=False)
         self._total: int | None = None  # bytes, as far as this process knows
         self._lock = threading.Lock()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it belongs to a process that this one was forked from, and goes with that."""
+        return not self.shared and self._process != os.getpid()
 
     @property
     def staging(self) -> str:
@@ -62,6 +82,27 @@ class PayloadCache:
         """Return a free path, in a folder that is there, to write a payload to."""
         self.local.prepare(_STAGING)
         return self.local.staged_path(_STAGING, suffix)
+
+    def prove(self) -> None:
+        """Prove that payloads can be staged here, before one is generated: write something and delete it.
+
+        Raises:
+            OSError: they cannot; it names a path.
+        """
+        path = self.staged_path("")
+        try:
+            with open(path, "xb") as file:
+                file.write(_TRIAL)
+        except OSError as error:
+            error.filename = path  # write(2) does not say where the disk is full
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def is_to_blame(self, error: OSError) -> bool:
+        """Whether an error is about something in this cache."""
+        return isinstance(error.filename, str) and f"{error.filename}/".startswith(f"{self.local.root}/")
 
     def find(self, name: str) -> bool:
         """Whether there is an entry; if so, it counts as used now."""
@@ -97,16 +138,16 @@ class PayloadCache:
         with contextlib.suppress(OSError):
             remove(self._path(name))
 
-    def trim(self, keep: str = "") -> None:
+    def trim(self, keep: str = "", size: int | None = None) -> None:
         """Remove the entries that were not used for longest until the rest fits, and what dead processes staged."""
-        now, found, total = time.time(), [], 0
+        now, found, total, limit = time.time(), [], 0, self.size if size is None else size
         for name in _names(self.local.local_path(_ENTRIES)):
             with contextlib.suppress(OSError):
                 size = size_of(self._path(name))
                 found.append((os.stat(self._path(name)).st_mtime, size, name))
                 total += size
         for used, size, name in sorted(found):
-            if total <= self.size:
+            if total <= limit:
                 break
             if name != keep and used < now - _FRESH:
                 self.remove(name)
@@ -141,10 +182,8 @@ def entry_name(files: Sequence[PayloadFile]) -> str:
 
 def open_cache(location: str | None, size: int) -> PayloadCache:
     """Return the cache at a location (None: the user's own; ``"off"``: none that outlives the process)."""
-    if location == OFF:
-        return _private(os.getpid())
     root = _default_location() if location is None else location
-    if root is None:
+    if root is None or root == OFF:
         return _private(os.getpid())
     cache = PayloadCache(root, size)
     try:
@@ -152,13 +191,35 @@ def open_cache(location: str | None, size: int) -> PayloadCache:
         cache.local.prepare(_ENTRIES)
         objection = Trust("own").objection([(path, os.stat(path)) for path in (root, f"{root}/{_ENTRIES}")])
     except OSError as error:
-        objection = (root, f"cannot be used: {error}")
+        return private_cache(CacheError(cache, error))
     if objection is not None:
-        LOGGER.warning(
-            "payloads are not cached: %s %s. PERSISTABLE_CACHE names another folder", *map(printable, objection)
-        )
+        _tell(root, *objection)
         return _private(os.getpid())
     return cache
+
+
+def private_cache(trouble: CacheError) -> PayloadCache:
+    """Return a cache of this process alone, to go on with after trouble with another one, which is told once.
+
+    Raises:
+        OSError: the trouble was with such a cache.
+    """
+    failed, cause = trouble.cache, trouble.cause
+    if not failed.shared:
+        raise cause
+    if cause.errno in _FULL:  # the private one may be on the same disk
+        failed.trim(size=0)
+    _tell(failed.local.root, failed.local.root, f"cannot be used: {cause}")
+    return _private(os.getpid())
+
+
+def _tell(root: str, path: str, reason: str) -> None:
+    """Say, once, why a cache is not used."""
+    if root not in _told:
+        _told.add(root)
+        LOGGER.warning(
+            "payloads are not cached: %s %s. PERSISTABLE_CACHE names another folder", printable(path), printable(reason)
+        )
 
 
 @functools.cache
@@ -176,9 +237,12 @@ def _default_location() -> str | None:
 def _private(process: int) -> PayloadCache:
     """Return a cache of this process alone, whose entries go as soon as they were used."""
     import atexit
+    import sys
     import tempfile
 
-    root = tempfile.mkdtemp(prefix="persistable-")
+    root = tempfile.mkdtemp(prefix=f"{_PRIVATE}{host()}-{process}-")
+    if os.name == "posix":
+        _clear_after_the_dead(os.path.dirname(root))
 
     def clear() -> None:
         if os.getpid() == process:  # not a forked child
@@ -186,7 +250,24 @@ def _private(process: int) -> PayloadCache:
                 remove(root)
 
     atexit.register(clear)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:  # whose forked children end without atexit
+        multiprocessing.Finalize(None, clear, exitpriority=0)
     return PayloadCache(root, 0, shared=False)
+
+
+def _clear_after_the_dead(folder: str) -> None:
+    """Remove the private folders of this user's processes that were killed."""
+    import shutil
+
+    for name in _names(folder):
+        owner, _, rest = name.removeprefix(f"{_PRIVATE}{host()}-").partition("-")
+        if not (name.startswith(f"{_PRIVATE}{host()}-") and owner.isdecimal() and rest) or alive(int(owner)):
+            continue
+        with contextlib.suppress(OSError):
+            status = os.lstat(f"{folder}/{name}")
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+                shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
 
 def _names(folder: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable.address import Address
 from persistable.digest import digest_of_file
-from persistable.exceptions import FidelityError, SaveError
+from persistable.exceptions import FidelityError, PersistableError, SaveError
 from persistable.io import FileIO, format_name
 from persistable.local import READING, LocalStorage
 from persistable.publication import Draft, Staged, in_place, uploaded
@@ -58,11 +59,21 @@ class _Written(NamedTuple):
 def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]) -> Committed:
     """Write a payload in the first format that accepts it, and commit the artifact."""
     place = store.workplace(address.folder)
-    place.local.prepare(place.folder)
     with _terminated_cleanly():
         staged: list[str] = []
         try:
-            written = _write(store, place, address, payload, draft, choices, staged)
+            choices, again = itertools.tee(choices)
+            try:
+                written = _write(store, place, address, payload, draft, choices, staged)
+            except OSError as error:
+                if place.cache is None or isinstance(error, PersistableError) or isinstance(payload, Iterator):
+                    raise
+                from persistable.cache import CacheError
+
+                for path in staged:
+                    place.local.unstage(path)
+                place = store.workplace_after(CacheError(place.cache, error))
+                written = _write(store, place, address, payload, draft, again, staged)
             if draft.accept is not None:
                 draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
             with store.committing(address):

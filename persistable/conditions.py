@@ -29,7 +29,7 @@ class Conditions(NamedTuple):
     replace: bool
 
 
-_known: weakref.WeakKeyDictionary[Storage, Conditions] = weakref.WeakKeyDictionary()
+_known: dict[int, Conditions] = {}  # by the id of a storage, for as long as that lives: it need not be hashable
 
 
 def conditions_of(storage: Storage, folder: str) -> Conditions:
@@ -37,12 +37,14 @@ def conditions_of(storage: Storage, folder: str) -> Conditions:
 
     A storage that cannot make generation once-only gives one StorageWarning. Raises what the storage raises.
     """
-    found = _known.get(storage)
+    found = _known.get(id(storage))
     if found is not None:
         return found
     # without a lock: a place that does not answer holds up nobody else, and a forked child finds none taken
     tried = _tried(storage, f"{folder}/{staged_name('')}")
-    found = _known.setdefault(storage, tried)
+    found = _known.setdefault(id(storage), tried)
+    if found is tried:
+        weakref.finalize(storage, _known.pop, id(storage), None).atexit = False
     if found is tried and not tried.create:
         warnings.warn(
             f"{storage.url} does not keep the condition that an object is created only once: what several "

@@ -415,8 +415,9 @@ class UnknownStorageError(StorageError, LookupError):
     def __init__(self, *, url: str, scheme: str, install: str | None = None, suggestion: str | None = None) -> None:
         self.scheme, self.install, self.suggestion = scheme, install, suggestion
         repair = f"pip install {install}" if install else "install the plugin that does, or use a local folder"
-        meant = f"; did you mean {suggestion}://?" if suggestion else ""
-        super().__init__(f"no installed storage serves {scheme}:// ({url}){meant}; {repair}", url=url, operation="open")
+        if suggestion:
+            repair = f"did you mean {suggestion}://?" + (f" That is served after: {repair}" if install else "")
+        super().__init__(f"no installed storage serves {scheme}:// ({url}); {repair}", url=url, operation="open")
 
 
 class BrokenStorageError(StorageError):

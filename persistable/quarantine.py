@@ -71,7 +71,6 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
     kept = "not kept"
     try:
         place = store.workplace(f"{address.folder}/{naming.QUARANTINE}")
-        place.local.prepare(place.folder)
         staged = place.local.staged_path(place.folder, ".pickle")
         try:
             with open(staged, "xb") as file:

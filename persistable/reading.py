@@ -8,11 +8,12 @@ the record is read again: a writer may have replaced it meanwhile.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from persistable.address import Address
 from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
@@ -33,10 +34,24 @@ from persistable.trust import Evidence
 if TYPE_CHECKING:
     from persistable.cache import PayloadCache
     from persistable.registry import Choice
-    from persistable.remote import RemoteFolder
+    from persistable.remote import Fetched, RemoteFolder
     from persistable.store import ArtifactStore
 
-__all__ = ["Damaged", "Loaded", "Missing", "Outcome", "find", "lineage", "look", "parse", "read", "verify_payload"]
+__all__ = [
+    "Damaged",
+    "Loaded",
+    "Missing",
+    "Outcome",
+    "find",
+    "from_copy",
+    "lineage",
+    "look",
+    "parse",
+    "read",
+    "verify_payload",
+]
+
+T = TypeVar("T")
 
 _SMALL = 1 << 20  # bytes: up to here a payload is read at once, above it is mapped
 _CONCURRENT = 8 << 20  # bytes: from here a data-only payload is parsed while its digest is computed
@@ -174,23 +189,50 @@ def _load_copy(
     store: ArtifactStore, address: Address, source: Folder | RemoteFolder, record: Record, choice: Choice
 ) -> Loaded:
     """Load a payload from a copy in the cache; what is damaged there, and only there, is copied again."""
-    from persistable.remote import fetched
-
     with contextlib.suppress(_OnlySigned):
         judge(store, address, source.evidence, record, choice)  # before it is downloaded
+
+    def load(cache: PayloadCache, held: Fetched) -> Loaded:
+        loaded = _load(store, address, held.folder, held.files, record, choice)
+        if not (cache.shared or loaded.file_io.memory_mapped or isinstance(loaded.payload, Iterator)):
+            cache.remove(held.main)  # what may be read later stays until the process ends
+        return loaded
+
+    return from_copy(store, source, record, load)
+
+
+def from_copy(
+    store: ArtifactStore,
+    source: Folder | RemoteFolder,
+    record: Record,
+    use: Callable[[PayloadCache, Fetched], T],
+) -> T:
+    """Return what ``use`` makes of a payload in the cache.
+
+    What is damaged there, and only there, is copied again; a cache that cannot be used is done without.
+    """
+    from persistable.cache import CacheError
+    from persistable.remote import fetched
+
     cache, anew = store.cache, False
     while True:
-        with fetched(cache, source, record, anew=anew) as held:
-            try:
-                loaded = _load(store, address, held.folder, held.files, record, choice)
-            except (Damage, FileNotFoundError):
-                if held.is_new:
-                    raise
-                anew = True
-                continue
-        if not (cache.shared or loaded.file_io.memory_mapped or isinstance(loaded.payload, Iterator)):
-            cache.remove(held.files[0].path.partition("/")[0])  # what may be read later stays until the process ends
-        return loaded
+        try:
+            with fetched(cache, source, record, anew=anew) as held:
+                try:
+                    return use(cache, held)
+                except (Damage, FileNotFoundError):
+                    if held.is_new and os.path.lexists(f"{held.folder.path}/{held.main}"):
+                        raise
+                    if held.is_new:  # what was there a moment ago was taken away
+                        lost = FileNotFoundError(errno.ENOENT, "it was taken away", f"{held.folder.path}/{held.main}")
+                        raise CacheError(cache, lost) from None
+                    anew = True
+                except OSError as error:
+                    if not cache.is_to_blame(error):
+                        raise
+                    raise CacheError(cache, error) from error
+        except CacheError as trouble:
+            cache, anew = store.cache_after(trouble), False
 
 
 def _load(

@@ -44,6 +44,7 @@ from persistable.table import (
     StorageClaim,
     Table,
     is_first_party,
+    meant_scheme,
     tabulate,
 )
 from persistable.version import __version__
@@ -586,12 +587,12 @@ def _broken_storage(url: str, scheme: str, plugin: Plugin, error: BaseException)
 def _unserved(
     url: str, scheme: str, owner: str | None, claims: tuple[StorageClaim, ...], table: Table
 ) -> UnknownStorageError:
-    import difflib
-
-    known = {known for known in (*table.storages, *FIRST_PARTY_STORAGES) if not known.endswith("*")}
-    near = [] if owner or claims else difflib.get_close_matches(scheme, known, n=1)
-    install = owner or (None if near or claims else FIRST_PARTY_STORAGES["*"])
-    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near[0] if near else None)
+    known = [known for known in table.storages if not known.endswith("*")]
+    near = None if owner or claims else meant_scheme(scheme, known)
+    install = owner
+    if install is None and not claims and near not in table.storages:
+        install = FIRST_PARTY_STORAGES["*" if near is None else near]
+    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near)
     if claims:
         names = " and ".join(claim.plugin.label for claim in claims)
         off = claims[0].plugin.distribution

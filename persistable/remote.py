@@ -6,12 +6,14 @@ The copy is in the local cache, where nobody else can write, and it is what is v
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from persistable.cache import PayloadCache, entry_name
+from persistable.cache import CacheError, PayloadCache, entry_name
 from persistable.digest import digest_of_file
+from persistable.exceptions import PersistableError
 from persistable.local import READING, Folder, remove
 from persistable.record import Damage, PayloadFile, Record
 from persistable.storage import Storage
@@ -52,6 +54,11 @@ class Fetched(NamedTuple):
     files: tuple[PayloadFile, ...]
     is_new: bool
 
+    @property
+    def main(self) -> str:
+        """The name of its file, or of the folder of its files."""
+        return self.files[0].path.partition("/")[0]
+
 
 @contextlib.contextmanager
 def fetched(
@@ -61,7 +68,8 @@ def fetched(
 
     Raises:
         Damage: what is there is not what the record says.
-        OSError: the storage's own, or the local disk's.
+        CacheError: the cache cannot be used.
+        OSError: the storage's own.
     """
     name = entry_name(record.files)
     if not cache.shared:  # whoever has used an entry removes it, so nobody else may be using it
@@ -70,7 +78,11 @@ def fetched(
     if is_new:
         _copy(cache, source, record, name)
     files = tuple(file._replace(path=name + file.path.removeprefix(record.main_path)) for file in record.files)
-    yield Fetched(cache.local.enter(cache.entries), files, is_new)
+    try:
+        folder = cache.local.enter(cache.entries)
+    except OSError as error:  # it was there a moment ago
+        raise CacheError(cache, error) from error
+    yield Fetched(folder, files, is_new)
 
 
 def fetch(source: Folder | RemoteFolder, file: PayloadFile, path: str) -> None:
@@ -93,15 +105,29 @@ def fetch(source: Folder | RemoteFolder, file: PayloadFile, path: str) -> None:
 
 
 def _copy(cache: PayloadCache, source: Folder | RemoteFolder, record: Record, name: str) -> None:
-    staged = cache.staged_path("")
+    staged = None
     try:
+        staged = cache.staged_path("")
         for file in record.files:
             path = staged + file.path.removeprefix(record.main_path)
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            fetch(source, file, path)
+            try:
+                fetch(source, file, path)
+            except Damage:
+                if os.path.isdir(os.path.dirname(path)):
+                    raise
+                # it is not the object that is missing, but where it was to go
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
         if record.is_folder and cache.find(name):  # what is damaged makes room
             cache.remove(name)
         cache.add(staged, name, record.size)
+    except OSError as error:
+        # what a storage says of itself is a StorageError; write(2) does not say where the disk is full
+        is_theirs = isinstance(error, PersistableError | ConnectionError | TimeoutError)
+        if is_theirs or not (error.filename is None or cache.is_to_blame(error)):
+            raise
+        raise CacheError(cache, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            remove(staged)
+        if staged is not None:
+            with contextlib.suppress(OSError):
+                remove(staged)

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from persistable import commit, publication, upkeep, verification
-    from persistable.cache import PayloadCache
+    from persistable.cache import CacheError, PayloadCache
     from persistable.registry import Choice, Registry
-    from persistable.remote import RemoteFolder
+    from persistable.remote import Fetched, RemoteFolder
     from persistable.signing import SigningKey
 
 __all__ = ["ArtifactStore", "store_at"]
@@ -55,10 +55,11 @@ UNSET: Final = _Unset()
 
 
 class Workplace(NamedTuple):
-    """Where payloads are staged: a local storage, and a folder of it."""
+    """Where payloads are staged: a local storage, a folder of it, and the cache that it is, if any."""
 
     local: LocalStorage
     folder: str
+    cache: PayloadCache | None
 
 
 class ArtifactStore:
@@ -158,6 +159,9 @@ class ArtifactStore:
         # credentials stay here, what says where goes along; the storage is opened again there
         left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
         state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
+        if isinstance(self._storage, LocalStorage) and self.location == self._storage.url:  # it was handed over
+            state["location"] = self._storage.root
+            state["_durability"] = self._durability or ("full" if self._storage.durable else "fast")
         if self.storage_options:
             from persistable.redaction import without_secrets
 
@@ -305,7 +309,7 @@ class ArtifactStore:
     @property
     def cache(self) -> PayloadCache:
         """Where payloads of a remote storage are kept locally."""
-        if self._cache is None:
+        if self._cache is None or self._cache.is_inherited:
             from persistable.cache import DEFAULT_SIZE, open_cache
 
             size = self._cache_bytes
@@ -316,6 +320,14 @@ class ArtifactStore:
                 location = _cache(_setting("CACHE", "")) if _setting("CACHE", "") else None
             self._cache = open_cache(location, size)
         return self._cache
+
+    def cache_after(self, trouble: CacheError) -> PayloadCache:
+        """Return the cache to go on with after trouble with one. Raises its cause if there is no other."""
+        from persistable.cache import private_cache
+
+        if self.cache is trouble.cache or not trouble.cache.shared:
+            self._cache = private_cache(trouble)
+        return self.cache  # another thread may have met the same trouble
 
     @property
     def place(self) -> str:
@@ -330,27 +342,40 @@ class ArtifactStore:
         """
         if self.local is not None:
             return self.local.local_path(f"{address.folder}/{record.main_path}")
-        from persistable.remote import RemoteFolder, fetched
+        from persistable.remote import RemoteFolder
 
-        source = RemoteFolder(self.storage, address.folder)
+        def verified(_: PayloadCache, held: Fetched) -> str:
+            reading.verify_payload(held.folder, held.files, None)
+            return f"{held.folder.path}/{held.main}"
+
         try:
-            for anew in (False, True):
-                with fetched(self.cache, source, record, anew=anew) as held:
-                    try:
-                        reading.verify_payload(held.folder, held.files, None)
-                    except Damage:
-                        if held.is_new:
-                            raise
-                        continue
-                    return f"{held.folder.path}/{held.files[0].path.partition('/')[0]}"
-            raise AssertionError("what was copied anew is either whole or damaged")
+            return reading.from_copy(self, RemoteFolder(self.storage, address.folder), record, verified)
         except Damage as damage:
             raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
 
     def workplace(self, folder: str) -> Workplace:
-        """Return where the payloads of a folder are staged: there, or on the way there."""
+        """Return where the payloads of a folder are staged: there, or on the way there, where they certainly can be.
+
+        Raises OSError if they cannot.
+        """
         local = self.local
-        return Workplace(self.cache.local, self.cache.staging) if local is None else Workplace(local, folder)
+        if local is not None:
+            local.prepare(folder)
+            return Workplace(local, folder, None)
+        cache = self.cache
+        try:
+            cache.prove()
+        except OSError as error:
+            from persistable.cache import CacheError
+
+            return self.workplace_after(CacheError(cache, error))
+        return Workplace(cache.local, cache.staging, cache)
+
+    def workplace_after(self, trouble: CacheError) -> Workplace:
+        """Return where payloads are staged after trouble with a cache. Raises OSError if there is no other place."""
+        cache = self.cache_after(trouble)
+        cache.prove()
+        return Workplace(cache.local, cache.staging, cache)
 
     def enter(self, folder: str) -> Folder | RemoteFolder:
         """Open a folder for reading. Raises FileNotFoundError if it, or the root, is certainly not there."""
@@ -366,11 +391,10 @@ class ArtifactStore:
         from persistable.cache import entry_name
 
         cache = self.cache
-        if not cache.shared:
-            cache.local.unstage(staged)
-            return
-        with suppress(OSError):
-            cache.add(staged, entry_name(record.files), record.size)
+        if cache.shared:
+            with suppress(OSError):
+                cache.add(staged, entry_name(record.files), record.size)
+        cache.local.unstage(staged)
 
     # -- artifacts
 
@@ -415,6 +439,8 @@ class ArtifactStore:
         from persistable import publication
 
         self.storage.prepare(address.folder)
+        if self.local is None:
+            self.workplace(address.folder)
         publication.standing(self.storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
@@ -460,8 +486,7 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        if self.local is not None:  # elsewhere the lease has to be written
-            self.local.prepare(address.folder)
+        self.workplace(address.folder)  # elsewhere the lease has to be written, too
         with self._locked(address, lock.GENERATE, logger):
             yield
 

@@ -66,10 +66,10 @@ ARROWS = {
     ),
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
-    "remote": "cache digest local record storage trust",
-    "reading": "address digest exceptions io local naming provenance record remote trust",
+    "remote": "cache digest exceptions local record storage trust",
+    "reading": "address cache digest exceptions io local naming provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
-    "commit": "address digest exceptions io local publication reading record",
+    "commit": "address cache digest exceptions io local publication reading record",
     "quarantine": "address digest local naming reading",
     "upkeep": "address lease local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",

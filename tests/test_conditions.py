@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from dict_storage import OBJECT_STORE, DictStorage
 
+from persistable import ArtifactStore, Persistable, PersistableParams, conditions
 from persistable.conditions import Conditions, conditions_of
 from persistable.exceptions import StoragePermissionError, StorageWarning, UnsupportedOperationError
 from persistable.storage import Capabilities, Entry
@@ -36,6 +41,49 @@ def test_each_storage_is_tried_by_itself() -> None:
     with pytest.warns(StorageWarning):
         assert conditions_of(careless, "folder") == Conditions(create=False, replace=False)
     assert conditions_of(place(), "folder") == Conditions(create=True, replace=True)
+
+
+class OneP(Persistable[int, PersistableParams]):
+    def _generate_payload(self, **untracked: Any) -> int:
+        return 1
+
+
+@dataclass
+class _Unhashable(DictStorage):
+    """A third party's, for which dataclass has made __eq__ and taken __hash__."""
+
+    target: str
+
+    def __post_init__(self) -> None:
+        super().__init__(self.target)
+
+
+def test_a_storage_needs_no_hash_and_is_forgotten_with_its_end() -> None:
+    """Equal ones are tried each by itself, once."""
+    url = place().url
+    first, second = _Unhashable(url), _Unhashable(url)
+    assert first == second
+    known = len(conditions._known)
+    for storage in (first, second):
+        assert conditions_of(storage, "folder") == Conditions(True, True)
+        tried = len(storage.calls)
+        assert tried > 0
+        assert conditions_of(storage, "folder") == Conditions(True, True)
+        assert len(storage.calls) == tried
+    del first, second, storage
+    gc.collect()
+    assert len(conditions._known) == known
+
+
+def test_artifacts_on_a_storage_without_a_hash(tmp_path: Path) -> None:
+    """The store asks for none either."""
+    store = ArtifactStore(_Unhashable(place().url), cache=tmp_path, trust="all")
+    for _ in range(2):
+        p = OneP(store, PersistableParams())
+        p.load_generate()
+        assert p.payload == 1
+    store.sweep(grace=0)
+    assert [address.key for address in store.list()] == [p.key]
 
 
 def test_conditions_that_are_ignored_give_one_warning() -> None:

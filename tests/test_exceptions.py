@@ -124,6 +124,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
         ("s4://bucket", "did you mean s3://"),
     ),
     (
+        UnknownStorageError(url="s4://bucket", scheme="s4", suggestion="s3", install="persistable-obstore"),
+        ("s4://bucket", "did you mean s3://", "pip install persistable-obstore"),
+    ),
+    (
         BrokenStorageError(url="s3://b", scheme="s3", distribution="persistable-obstore 2.0", reason="no obstore"),
         ("s3://b", "persistable-obstore 2.0", "no obstore", "Repair or reinstall"),
     ),

@@ -440,3 +440,16 @@ def test_a_relative_local_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     ListP(ArtifactStore(LocalStorage("data", durable=False)), Params()).load_generate()
     assert list((tmp_path / "data").rglob("*.pickle"))
+
+
+@pytest.mark.parametrize("name", ["data", "50%41 of it"])
+def test_a_store_of_a_local_storage_travels(tmp_path: Path, name: str) -> None:
+    """Where it comes out it is the same folder, and as durable."""
+    made = ArtifactStore(LocalStorage(str(tmp_path / name), durable=False))
+    ListP(made, Params()).load_generate()
+    there = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(made))))
+    assert isinstance(there.storage, LocalStorage)
+    assert (there.storage.root, there.storage.durable) == (str(tmp_path / name), False)
+    p = ListP(there, Params())
+    p.load()
+    assert p.payload == [0, 1, 2]

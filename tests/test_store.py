@@ -19,6 +19,7 @@ from specimens import ROOT, BlobP, BlobParams, artifact_files, blob, fast, files
 
 from persistable import ArtifactStore
 from persistable.exceptions import InvalidPayloadError, StorageError, UnknownStorageError
+from persistable.registry import Registry
 
 OLD = {"old": 1}
 
@@ -119,6 +120,29 @@ def test_unknown_urls(tmp_path, monkeypatch) -> None:
         with pytest.raises(UnknownStorageError, match="nowhere://"):
             use()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "suggestion", "install"),
+    [
+        ("s4://bucket/x", "s3", "persistable-obstore"),
+        ("azure://container/x", "az", "persistable-obstore"),
+        ("abfs://container/x", "az", "persistable-obstore"),
+        ("gcs://bucket/x", "gs", "persistable-obstore"),
+        ("ssh://host/x", "sftp", "persistable-sftp"),
+        ("sftps://host/x", "sftp", "persistable-sftp"),
+        ("hdfs://host/x", None, "persistable-fsspec"),
+        ("x9://host/x", None, "persistable-fsspec"),
+        ("s3://bucket/x", None, "persistable-obstore"),
+    ],
+)
+def test_urls_whose_plugin_is_not_installed(url: str, suggestion: str | None, install: str) -> None:
+    """The line to install is said, also of the scheme that was meant."""
+    with pytest.raises(UnknownStorageError) as caught:
+        _ = ArtifactStore(url, registry=Registry(discover=False)).storage
+    assert (caught.value.suggestion, caught.value.install) == (suggestion, install)
+    assert f"pip install {install}" in str(caught.value)
+    assert suggestion is None or f"did you mean {suggestion}://?" in str(caught.value)
 
 
 # -- what a constructor touches

@@ -16,6 +16,7 @@ class Proxy:
         sent: bytes that clients have sent so far.
         left: bytes that clients may send until all connections are dropped, and each new one at once; None: any.
         given: bytes that the server may send, likewise.
+        stalls: whether everything that comes is swallowed, and nothing passed on.
         mends: whether what was dropped once is not dropped again.
         replacing: bytes in what clients send that are replaced by others of the same length.
     """
@@ -25,6 +26,7 @@ class Proxy:
         self.sent = 0
         self.left: int | None = None
         self.given: int | None = None
+        self.stalls = False
         self.mends = False
         self.replacing: dict[bytes, bytes] = {}
         self._target = target
@@ -46,6 +48,8 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket, allowance: str) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self.stalls:
+                    continue
                 if allowance == "left":
                     for found, replacement in self.replacing.items():
                         data = data.replace(found, replacement)

@@ -83,11 +83,6 @@ class TestWebdav(StorageTests):
     large = 20_000_000
     many = 200  # a listing has no pages there
 
-    # declared (atomic_replace is false): an interrupt may come between the deletion of one and the move of the other
-    test_interrupted_upload_leaves_the_old_object_or_the_new = pytest.mark.xfail(
-        reason="a MOVE deletes what it replaces before it moves", strict=False
-    )(StorageTests.test_interrupted_upload_leaves_the_old_object_or_the_new)
-
     @pytest.fixture
     def place(self, webdav_server):
         url = f"webdav://{uuid.uuid4().hex}/folder"

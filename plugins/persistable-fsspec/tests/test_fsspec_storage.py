@@ -28,6 +28,7 @@ from persistable_fsspec.names import escaped, unescaped
 from servers import free_port
 from servers.moto import KEY, REGION, SECRET
 from servers.proxy import before
+from servers.silent import silent
 
 from persistable import ArtifactStore, Persistable, PersistableParams
 from persistable.exceptions import (
@@ -142,6 +143,17 @@ def test_protocol_that_nobody_knows_is_unknown():
     """Misspelt protocols are noticed when the storage is made, and met with what was meant."""
     with pytest.raises(UnknownStorageError, match="did you mean memory://"):
         FsspecStorage("memmory://x")
+
+
+@pytest.mark.parametrize(("url", "meant"), [("s4://bucket", "s3"), ("azure://x", "az"), ("wasb://x", "az")])
+def test_protocol_that_another_plugin_has_under_another_name(monkeypatch, url, meant):
+    """It is named, and what to install if that is not."""
+    monkeypatch.setattr("persistable_fsspec.protocols.find_spec", lambda _: None)
+    with pytest.raises(UnknownStorageError, match=rf"did you mean {meant}://\?.*pip install persistable-obstore"):
+        FsspecStorage(url)
+    monkeypatch.setattr("persistable_fsspec.protocols.find_spec", lambda _: object())
+    with pytest.raises(UnknownStorageError, match=rf"did you mean {meant}://\?$"):
+        FsspecStorage(url)
 
 
 @pytest.mark.parametrize(
@@ -513,3 +525,116 @@ def test_unknown_host_is_no_place(at_once):
 def test_port_where_nobody_listens_is_a_connection_error():
     with pytest.raises(StorageConnectionError):
         FsspecStorage(f"ftp://127.0.0.1:{free_port()}/x").get("x")
+
+
+# -- places where a move deletes first
+
+
+@pytest.fixture
+def webdav(webdav_server):
+    """Return a storage on WebDAV, and the folder behind it."""
+    where = uuid.uuid4().hex
+    auth = (webdav_server.user, webdav_server.password)
+    return FsspecStorage(f"webdav://{where}", base_url=webdav_server.endpoint, auth=auth), webdav_server.root / where
+
+
+def test_server_that_dies_in_the_middle_of_a_move_loses_nothing(monkeypatch, webdav, tmp_path):
+    """It has deleted the old object and not moved the new one: one of the two is there, and the next put ends it."""
+    httpx = pytest.importorskip("httpx")
+    storage, folder = webdav
+    storage.put("folder/name", b"old")
+    send, dead = httpx.Client.send, []
+
+    def die(self, request, **options):
+        if request.method == "MOVE" and request.headers["Overwrite"] == "T":
+            gone = folder / "folder" / request.headers["Destination"].rpartition("/")[2]
+            gone.unlink(missing_ok=True)
+            dead.append(gone.name)
+        if dead:
+            raise httpx.RemoteProtocolError("the server is gone")
+        return send(self, request, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(httpx.Client, "send", die)
+        with pytest.raises(StorageConnectionError):
+            storage.put("folder/name", b"new one")
+    assert dead == ["name"]
+    assert storage.get("folder/name") == b"new one"
+    assert (storage.stat("folder/name").name, storage.stat("folder/name").bytes) == ("folder/name", 7)
+    assert names(storage) == ["folder/name"]
+    storage.fetch("folder/name", str(tmp_path / "fetched"), 7)
+    assert (tmp_path / "fetched").read_bytes() == b"new one"
+    storage.put("folder/name", b"third")
+    storage.put("folder/name", b"fourth")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"fourth"}
+    assert os.listdir(folder / "folder") == ["name"]
+
+
+def test_what_an_interrupted_move_has_left_is_no_object_of_its_own(webdav):
+    """While the old object is there it stands; both go when it is deleted."""
+    storage, folder = webdav
+    storage.put("folder/name", b"old")
+    (folder / "folder" / "name=new").write_bytes(b"never acknowledged")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"old"}
+    storage.put("folder/name", b"newer")
+    assert {entry.name: storage.get(entry.name) for entry in storage.list()} == {"folder/name": b"newer"}
+    (folder / "folder" / "name=new").write_bytes(b"never acknowledged")
+    storage.delete("folder/name")
+    assert names(storage) == []
+    with pytest.raises(FileNotFoundError):
+        storage.get("folder/name")
+    storage.put("folder/name=new", b"a name like any other")
+    assert names(storage) == ["folder/name=new"]
+
+
+# -- servers that do not answer
+
+
+@pytest.mark.parametrize("protocol", ["webdav", "gs"])
+def test_server_that_never_answers_is_an_error(at_once, tmp_path, protocol):
+    """It takes connection and request, and nothing comes back; that is not taken for a folder that has to be made."""
+    aiohttp, httpx = pytest.importorskip("aiohttp"), pytest.importorskip("httpx")
+    with silent() as port:
+        endpoint = f"http://127.0.0.1:{port}"
+        options = {
+            "webdav": {"base_url": endpoint, "timeout": httpx.Timeout(0.2)},
+            "gs": {
+                "endpoint_url": endpoint,
+                "token": "anon",
+                "requests_timeout": aiohttp.ClientTimeout(sock_connect=0.1, sock_read=0.1),
+            },
+        }[protocol]
+        storage = FsspecStorage(f"{protocol}://x/y", **options)
+        for name, call in operations(storage, tmp_path).items():
+            if name in ("put_if_absent", "prepare") and protocol == "webdav":
+                continue
+            with pytest.raises(StorageConnectionError):
+                call()
+
+
+def test_upload_to_a_silent_server_is_tried_once(monkeypatch):
+    """Whether the folder is there is not asked of somebody who does not answer."""
+    httpx = pytest.importorskip("httpx")
+    asked = []
+    send = httpx.Client.send
+    monkeypatch.setattr(
+        httpx.Client, "send", lambda self, request, **o: asked.append(request) or send(self, request, **o)
+    )
+    with silent() as port, pytest.raises(StorageConnectionError):
+        FsspecStorage("webdav://x", base_url=f"http://127.0.0.1:{port}", timeout=0.2).put("folder/name", b"x")
+    assert [request.method for request in asked] == ["PUT", "DELETE"]
+
+
+def test_patience_has_limits_unless_the_user_sets_others():
+    """A silent server is given up after half a minute; who has sent much is given time to have it put away."""
+    httpx = pytest.importorskip("httpx")
+    client = FsspecStorage("webdav://x", base_url="http://127.0.0.1:9")._make().client.http
+    assert client.timeout == httpx.Timeout(30, connect=10)
+    asked = client.build_request("PUT", "http://127.0.0.1:9/x", headers={"Content-Length": str(400 << 20)})
+    for hook in client.event_hooks["request"]:
+        hook(asked)
+    assert asked.extensions["timeout"]["read"] == 130
+    given = FsspecStorage("webdav://x", base_url="http://127.0.0.1:9", timeout=3)._make().client.http
+    assert given.timeout == httpx.Timeout(3)
+    google = FsspecStorage("gs://x", token="anon")._make()
+    assert (google.requests_timeout.sock_connect, google.requests_timeout.sock_read) == (5, 10)

@@ -53,6 +53,14 @@ def test_a_url_has_no_credentials(url: str) -> None:
     assert "top-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["s3://bucket/x?versionId=1", "gs://bucket?generation=1", "az://container/x?y"])
+def test_a_url_has_no_query(url: str) -> None:
+    """That is what is said, and nothing of credentials."""
+    with pytest.raises(ValueError, match="is no part of a location") as caught:
+        ObjectStorage(url)
+    assert "credential" not in str(caught.value)
+
+
 def test_other_schemes_and_senseless_sizes_are_refused() -> None:
     """One class serves three schemes; parts and concurrency are at least one."""
     with pytest.raises(ValueError, match="r2:// is none of s3, az, gs"):
@@ -247,6 +255,6 @@ def test_limits_can_be_set() -> None:
         Place.of("s3://bucket"), {"client_options": {"timeout": "5s"}, "retry_config": {"max_retries": 1}}
     )
     assert settings.client["timeout"] == "5s"
-    assert settings.client["connect_timeout"].total_seconds() == 5
+    assert settings.client["connect_timeout"].total_seconds() == 10
     assert settings.retry["max_retries"] == 1
     assert settings.retry["retry_timeout"].total_seconds() == 30

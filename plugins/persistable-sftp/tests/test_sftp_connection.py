@@ -63,6 +63,30 @@ def test_upload_that_is_cut_for_good_leaves_the_old_object(storage, between, fol
     assert files(folder) == ["a"]
 
 
+def test_connection_that_goes_silent_is_given_up(server, between, folder):
+    """Nobody closes it, and nothing comes back any more: the client asks for signs of life, by default for a minute."""
+    options = {"known_hosts": None, "keepalive_interval": 0.2, "login_timeout": 1, "connect_timeout": 1}
+    url = f"sftp://{server.user}@127.0.0.1:{between.port}{folder}"
+    storage = SftpStorage(url, **server.options | options)
+    storage.put("a", b"old")
+    between.stalls = True
+    for call in (lambda: storage.get("a"), lambda: storage.put("a", b"new")):
+        with pytest.raises(StorageConnectionError):
+            call()
+    between.stalls = False
+    assert storage.get("a") == b"old"
+
+
+def test_patience_has_limits_unless_the_user_sets_others():
+    """What asyncssh would wait for without an end has one."""
+    found = SftpStorage("sftp://host/x", login_timeout=3)._session._options
+    assert {name: found[name] for name in ("connect_timeout", "login_timeout")} == {
+        "connect_timeout": 10,
+        "login_timeout": 3,
+    }
+    assert (found["keepalive_interval"], found["keepalive_count_max"]) == (15, 3)
+
+
 @pytest.mark.parametrize("given", [100, LARGE // 2, LARGE - 1])
 def test_download_that_is_cut_once_goes_through(storage, between, tmp_path, large, given):
     storage.put_file("a", str(large))

@@ -129,6 +129,30 @@ def test_known_hosts_that_are_not_there(server, folder, tmp_path):
     assert str(tmp_path / "none") in str(error)
 
 
+@pytest.mark.parametrize("content", [b"127.0.0.1 ssh-ed25519 \xff\xfe\n", b"nothing-but-a-name\n"])
+@pytest.mark.parametrize("where", ["option", "home"])
+def test_known_hosts_that_are_something_else(server, folder, tmp_path, nobody_at_home, where, content):
+    """The file is named, and what to do about it."""
+    path = nobody_at_home / ".ssh" / "known_hosts" if where == "home" else tmp_path / "known"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    options = {"client_keys": [str(server.key)]} | ({"known_hosts": str(path)} if where == "option" else {})
+    error = failure(SftpStorage(server.url(folder), **options))
+    assert isinstance(error, StorageCredentialsError)
+    assert f"{path} cannot be read" in str(error)
+    assert "Mend it, or name another file: storage_options={'known_hosts': …}" in str(error)
+
+
+def test_ssh_configuration_that_is_something_else(server, folder, nobody_at_home):
+    path = nobody_at_home / ".ssh" / "config"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"Host \xff\xfe\n")
+    error = failure(SftpStorage(server.url(folder), client_keys=[str(server.key)]))
+    assert isinstance(error, StorageCredentialsError)
+    assert f"{path} cannot be read" in str(error)
+    assert "storage_options={'config': …}" in str(error)
+
+
 def test_key_that_is_not_accepted(server, folder, tmp_path):
     error = failure(
         SftpStorage(server.url(folder), **server.options | {"client_keys": [str(keygen(tmp_path / "k", "-N", ""))]})

@@ -19,7 +19,7 @@ from persistable.exceptions import (
 )
 from persistable.redaction import redacted
 
-__all__ = ["chain", "is_missing", "is_out_of_range", "storage_error"]
+__all__ = ["chain", "is_missing", "is_out_of_range", "is_silence", "storage_error"]
 
 _NO_PLACE = re.compile(
     r"(?i)NoSuchBucket|bucket does not exist|ContainerNotFound|container does not exist|bad_network_name"
@@ -71,6 +71,11 @@ def is_missing(error: BaseException) -> bool:
 def is_out_of_range(error: BaseException) -> bool:
     """Tell whether an error may say that a range lies beyond the end of an object."""
     return any(_status(found) == 416 for found in chain(error)) or _kind(error) is None
+
+
+def is_silence(error: BaseException) -> bool:
+    """Tell whether an error says that nothing came back in time."""
+    return any(isinstance(found, TimeoutError) or "Timeout" in type(found).__name__ for found in chain(error))
 
 
 def storage_error(error: BaseException, *, url: str, operation: str, secrets: Collection[str]) -> StorageError:

@@ -7,6 +7,8 @@ careful is assumed.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,6 +17,7 @@ from persistable.storage import Capabilities
 __all__ = ["UNKNOWN", "Promise", "promise_of", "refusal_of"]
 
 _MIB = 1 << 20
+_PUT_AWAY = 4 * _MIB  # bytes per second
 
 
 class Promise(NamedTuple):
@@ -31,6 +34,8 @@ class Promise(NamedTuple):
         ranges: ``cat_file(start, end)`` transfers that range and no more.
         shared: threads may share one instance; asynchronous implementations always can.
         move: move a file over another one, where ``mv`` does something else.
+        over: move a file over another one, which is deleted first; then ``move`` raises FileExistsError if there is
+            one, and names are escaped; see ``succession``.
         send: upload an open binary file, where ``pipe_file`` and ``put_file`` do more than that.
         look: fail with FileNotFoundError if the place itself (a bucket, or ``""``) is not there.
         upload: options of ``put_file`` for a file of some bytes: they bound memory.
@@ -49,6 +54,7 @@ class Promise(NamedTuple):
     ranges: bool = False
     shared: bool = False
     move: Callable[[Any, str, str], object] | None = None
+    over: Callable[[Any, str, str], object] | None = None
     send: Callable[[Any, BinaryIO, str], object] | None = None
     look: Callable[[Any, str], object] | None = None
     upload: Callable[[int], dict[str, Any]] = lambda _: {}
@@ -79,12 +85,13 @@ def _gcs_limits(options: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     import aiohttp
 
-    return {"requests_timeout": aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)}
+    # it tries six times, with pauses of half a minute together, and there is no option for that
+    return {"requests_timeout": aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=10)}
 
 
 def _s3_limits(options: Mapping[str, Any]) -> dict[str, Any]:
     given = options.get("config_kwargs") or {}
-    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}, **given}}
+    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 2}, **given}}
 
 
 def _webdav_limits(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +99,27 @@ def _webdav_limits(options: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     import httpx
 
-    return {"timeout": httpx.Timeout(60, connect=10)}  # httpx gives a server 5 s for everything
+    def prolong(request: Any) -> None:
+        """Give a server time to put away what it has taken: some copy it, or look for viruses."""
+        seconds = int(request.headers.get("Content-Length", 0)) / _PUT_AWAY
+        limits = request.extensions["timeout"]
+        limits["read"] += seconds
+
+    # httpx gives a server 5 s for everything; its limits are those of a single piece that is sent or received
+    limits: dict[str, Any] = {"timeout": httpx.Timeout(30, connect=10)}
+    return limits if "event_hooks" in options else limits | {"event_hooks": {"request": [prolong]}}
+
+
+def _move_webdav(fs: Any, old: str, new: str, *, overwrite: bool) -> None:
+    """Move on the server; the client's own errors are no OSErrors."""
+    from webdav4.client import ResourceAlreadyExists, ResourceNotFound
+
+    try:
+        fs.client.move(old, new, overwrite=overwrite)
+    except ResourceAlreadyExists:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+    except ResourceNotFound:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), old) from None
 
 
 def _abort_s3(fs: Any, path: str) -> None:
@@ -148,9 +175,11 @@ _KNOWN: Mapping[tuple[str, str], Promise] = {
         "its mv is posix-rename@openssh.com, but a copy by a shell where the server has none", exact=True
     ),
     ("webdav4", "WebdavFileSystem"): Promise(
-        "PUT may be seen half-way, and MOVE may delete what it replaces before it moves (RFC 4918, 9.9.3)",
+        "PUT may be seen half-way, and MOVE deletes what it replaces before it moves (RFC 4918, 9.9.3)",
         shared=True,
-        move=lambda fs, old, new: fs.client.move(old, new, overwrite=True),  # its mv is a copy that replaces nothing
+        # its mv is a copy that replaces nothing
+        move=lambda fs, old, new: _move_webdav(fs, old, new, overwrite=False),
+        over=lambda fs, old, new: _move_webdav(fs, old, new, overwrite=True),
         # its own uploads list the whole folder first
         send=lambda fs, file, path: fs.client.upload_fileobj(file, path, overwrite=True),
         look=lambda fs, _: fs.info("/"),

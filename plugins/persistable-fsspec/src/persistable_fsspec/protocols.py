@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from importlib.util import find_spec
 from typing import Any
 
 from persistable.exceptions import BrokenStorageError, UnknownStorageError
+from persistable.table import FIRST_PARTY_STORAGES, meant_scheme
 from persistable_fsspec.version import __version__
 
 __all__ = ["implementation_of", "load_class"]
@@ -27,8 +28,11 @@ def implementation_of(protocol: str, url: str) -> str | type:
     elif protocol in known_implementations:
         found = known_implementations[protocol]["class"]
     else:
-        near = difflib.get_close_matches(protocol, {*registry, *known_implementations}, n=1)
-        raise UnknownStorageError(url=url, scheme=protocol, suggestion=near[0] if near else None)
+        near = meant_scheme(protocol, {*registry, *known_implementations})
+        owner = FIRST_PARTY_STORAGES.get(near or "")
+        if owner is not None and find_spec(owner.replace("-", "_")) is not None:
+            owner = None
+        raise UnknownStorageError(url=url, scheme=protocol, install=owner, suggestion=near)
     return found
 
 

@@ -15,20 +15,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from persistable.exceptions import NoSuchPlaceError, StorageError, UnsupportedOperationError
 from persistable.naming import staged_name
 from persistable.redaction import redacted, secrets_of
 from persistable.storage import Capabilities, Entry, Storage
+from persistable_fsspec import succession
 from persistable_fsspec.connection import Connection, call, complete, finish
-from persistable_fsspec.failures import is_missing, is_out_of_range, storage_error
+from persistable_fsspec.failures import is_missing, is_out_of_range, is_silence, storage_error
 from persistable_fsspec.names import escaped, unescaped
 from persistable_fsspec.promises import Promise, promise_of, refusal_of
 from persistable_fsspec.protocols import implementation_of, load_class
 
 __all__ = ["FsspecStorage"]
+
+T = TypeVar("T")
 
 _RANGE = 8 << 20  # bytes of one ranged request
 _AT_ONCE = 8  # ranged requests under way
@@ -152,7 +155,7 @@ class FsspecStorage(Storage):
     def get(self, name: str) -> bytes:
         with self._telling("get", name):
             fs, path = self._at(name)
-            return bytes(call(fs, "cat_file", path))
+            return self._found(path, lambda path: bytes(call(fs, "cat_file", path)))
 
     def put(self, name: str, data: bytes) -> None:
         send = self._promise.send
@@ -227,7 +230,8 @@ class FsspecStorage(Storage):
                     send(fs, staged)
                     break
                 except Exception as error:
-                    if attempt + 1 == _ATTEMPTS or (folder in self._folders and not is_missing(error)):
+                    known = folder in self._folders and not is_missing(error)
+                    if attempt + 1 == _ATTEMPTS or known or is_silence(error):
                         raise
                     # Each server has another word for a folder that is not there: the first failure may mean that. Of
                     # several who make it at a time, one may be told that it is there before the other has made it.
@@ -243,6 +247,9 @@ class FsspecStorage(Storage):
     def _move(self, fs: Any, staged: str, path: str) -> None:
         """Move an upload to its name, over what is there."""
         move = self._promise.move or _move
+        if self._promise.over is not None:
+            succession.replace(fs, staged, path, move, self._promise.over)
+            return
         try:
             move(fs, staged, path)
         except Exception:
@@ -261,14 +268,22 @@ class FsspecStorage(Storage):
                 raise
             call(fs, "rm_file", aside)
 
+    def _found(self, path: str, use: Callable[[str], T]) -> T:
+        """Return what ``use`` makes of the path of an object, wherever that is while it is being replaced."""
+        return use(path) if self._promise.over is None else succession.found(path, use)
+
     def stat(self, name: str) -> Entry:
         with self._telling("stat", name):
             fs, path = self._at(name)
             fs.invalidate_cache(path.rpartition("/")[0])
-            found = call(fs, "info", path)
-            if found["type"] == "directory":
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return _entry(name, found)
+
+            def info(path: str) -> Any:
+                found = call(fs, "info", path)
+                if found["type"] == "directory":
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+                return found
+
+            return _entry(name, self._found(path, info))
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         waiting = [folder]
@@ -279,10 +294,14 @@ class FsspecStorage(Storage):
                 fs, path = self._at(current)
                 fs.invalidate_cache(path)
                 found = call(fs, "ls", path, detail=True)
-            for info in found:
+            parts = [info["name"].rstrip("/").rpartition("/")[2] for info in found]
+            standing = succession.standing(parts) if self._promise.over is not None else {part: part for part in parts}
+            for info, wire in zip(found, parts, strict=True):
                 if info["name"].strip("/") == path.strip("/"):  # a folder's own marker, or an object of its name
                     continue
-                part = info["name"].rstrip("/").rpartition("/")[2]
+                if wire not in standing:
+                    continue
+                part = standing[wire]
                 part = part if self._promise.exact else unescaped(part)
                 name = f"{current}/{part}" if current else part
                 if info["type"] == "directory":
@@ -293,6 +312,9 @@ class FsspecStorage(Storage):
     def delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._telling("delete", name):
             fs, path = self._at(name)
+            if self._promise.over is not None:  # before the object, or it would take its place
+                with contextlib.suppress(FileNotFoundError):
+                    call(fs, "rm_file", succession.successor(path))
             call(fs, "rm_file", path)
 
     def fetch(self, name: str, path: str, size: int) -> None:
@@ -315,7 +337,7 @@ class FsspecStorage(Storage):
                     _fetch_ranges(fs, source, file, there)
             else:
                 with contextlib.suppress(_EnoughError):
-                    call(fs, "get_file", source, path, callback=_at_most(size))
+                    self._found(source, lambda source: call(fs, "get_file", source, path, callback=_at_most(size)))
                 file.truncate(min(size, os.path.getsize(path)))
 
 

@@ -39,13 +39,16 @@ _IDENTITY_VARIABLES = (
 _FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
 
 
-def connect(place: Place, options: Mapping[str, Any]) -> S3Store:
-    """Return obstore's client for a bucket. Raises ImportError if a profile is asked for and boto3 is not installed."""
+def connect(place: Place, options: Mapping[str, Any], *, uploads: bool = False) -> S3Store:
+    """Return obstore's client for a bucket, or one for uploads.
+
+    Raises ImportError if a profile is asked for and boto3 is not installed.
+    """
     from obstore.store import S3Store
 
     settings = _settings(place, options)
     settings.config.setdefault("disable_bulk_delete", True)  # one at a time is all we do, and everybody has that
-    return S3Store(place.bucket, prefix=place.prefix or None, **settings.arguments)
+    return S3Store(place.bucket, prefix=place.prefix or None, **settings.arguments(uploads=uploads))
 
 
 class Uploads:
@@ -68,7 +71,12 @@ class Uploads:
             aws_access_key_id=identity.get("access_key_id", config.get("access_key_id")),
             aws_secret_access_key=identity.get("secret_access_key", config.get("secret_access_key")),
             aws_session_token=identity.get("token", config.get("session_token", config.get("token"))),
-            config=Config(s3={"addressing_style": "auto" if config.get("virtual_hosted_style_request") else "path"}),
+            config=Config(
+                s3={"addressing_style": "auto" if config.get("virtual_hosted_style_request") else "path"},
+                connect_timeout=10,  # seconds, as obstore has it
+                read_timeout=20,
+                retries={"total_max_attempts": 2},
+            ),
         )
 
     def list(self) -> list[Entry]:

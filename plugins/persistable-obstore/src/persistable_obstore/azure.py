@@ -34,12 +34,12 @@ _IDENTITY = {
 _ENDPOINT_VARIABLES = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 
 
-def connect(place: Place, options: Mapping[str, Any]) -> AzureStore:
-    """Return obstore's client for a container."""
+def connect(place: Place, options: Mapping[str, Any], *, uploads: bool = False) -> AzureStore:
+    """Return obstore's client for a container, or one for uploads."""
     from obstore.store import AzureStore
 
     settings = _settings(options)
-    return AzureStore(place.bucket, prefix=place.prefix or None, **settings.arguments)
+    return AzureStore(place.bucket, prefix=place.prefix or None, **settings.arguments(uploads=uploads))
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:

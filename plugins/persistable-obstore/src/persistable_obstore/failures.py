@@ -115,6 +115,8 @@ def _failure(error: Exception, text: str, url: str, operation: str, reason: str)
         kind = UnsupportedOperationError
     elif "dns error" in str(error) and "Temporary failure" not in str(error):
         kind, reason = NoSuchPlaceError, "the name of its host is not known"
+    elif "kind: Timeout" in str(error):
+        kind, reason = StorageConnectionError, "there was no answer in time, for which client_options has the limits"
     elif status in (408, 429) or (status >= 500 if status else "HTTP error" in text):
         kind = StorageConnectionError
     elif status == 404:  # of something that is no object

@@ -23,12 +23,12 @@ _IDENTITY = ("service_account", "service_account_path", "service_account_key", "
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
-def connect(place: Place, options: Mapping[str, Any]) -> GCSStore:
-    """Return obstore's client for a bucket."""
+def connect(place: Place, options: Mapping[str, Any], *, uploads: bool = False) -> GCSStore:
+    """Return obstore's client for a bucket, or one for uploads."""
     from obstore.store import GCSStore
 
     settings = _settings(options)
-    return GCSStore(place.bucket, prefix=place.prefix or None, **settings.arguments)
+    return GCSStore(place.bucket, prefix=place.prefix or None, **settings.arguments(uploads=uploads))
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:

@@ -30,7 +30,12 @@ class Place(NamedTuple):
         scheme, _, rest = url.partition("://")
         bucket, _, prefix = rest.partition("/")
         prefix = prefix.rstrip("/")
-        if "@" in bucket or "?" in rest:  # not told what it is: it may be a credential
+        if "?" in rest:  # not told what it is, as below: it may be a credential
+            raise ValueError(
+                f"a query, from the ? on, is no part of a location: a {scheme}:// URL is {scheme}://bucket/prefix and "
+                "nothing else; what the client is to be told goes into storage_options"
+            )
+        if "@" in bucket:
             raise ValueError(
                 f"a {scheme}:// URL is {scheme}://bucket/prefix and nothing else: give credentials by storage_options, "
                 "or where the client looks for them"

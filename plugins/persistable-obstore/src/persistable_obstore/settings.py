@@ -9,9 +9,15 @@ from typing import Any
 
 __all__ = ["Settings", "secrets_of_environment"]
 
-# An unreachable host fails in about 30 s. A request may take longer: a part on a slow line.
-_CLIENT = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=180)}
+# A host that cannot be reached, or takes requests and never answers, is an error after 40 s: a second attempt begins if
+# the first one took no more than 30 s. What is tried only once, as a put on condition, is an error after 20 s.
+_CONNECT = {"connect_timeout": timedelta(seconds=10)}
 _RETRY = {"retry_timeout": timedelta(seconds=30)}
+# The client's ``timeout`` counts to the end of an answer's body, its ``read_timeout`` anew from each piece of it: only
+# that tells silence from a slow line.
+_ANSWERS = {"read_timeout": timedelta(seconds=20), "timeout": timedelta(hours=1)}
+# But while a request is being sent, both count from its beginning. So what carries a part of a payload has time for it.
+_UPLOADS = {"timeout": timedelta(seconds=180)}
 
 _SECRET = (
     "AWS_ACCESS_KEY_ID",
@@ -39,7 +45,7 @@ class Settings:
 
     Attributes:
         config: what is left for the store's ``config``.
-        client: its ``client_options``.
+        client: its ``client_options``, as far as they are decided by now.
         retry: its ``retry_config``.
         provider: its ``credential_provider``, or None.
     """
@@ -47,7 +53,7 @@ class Settings:
     def __init__(self, options: Mapping[str, Any], *prefixes: str) -> None:
         self._prefixes = prefixes
         rest = dict(options)
-        self.client: dict[str, Any] = _CLIENT | dict(rest.pop("client_options", None) or {})
+        self.client: dict[str, Any] = _CONNECT | dict(rest.pop("client_options", None) or {})
         self.retry: dict[str, Any] = _RETRY | dict(rest.pop("retry_config", None) or {})
         self.provider: Callable[[], Any] | None = rest.pop("credential_provider", None)
         self.config = {self._plain(name): value for name, value in rest.items() if value is not None}
@@ -73,10 +79,12 @@ class Settings:
         if endpoint is not None and endpoint.lower().startswith("http://"):
             self.client.setdefault("allow_http", True)
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What a store of obstore is made from, besides its bucket and prefix."""
-        made: dict[str, Any] = {"config": self.config, "client_options": self.client, "retry_config": self.retry}
+    def arguments(self, *, uploads: bool) -> dict[str, Any]:
+        """Return what a store of obstore is made from, besides its bucket and prefix; ``uploads``: one for payloads."""
+        client = _UPLOADS | self.client if uploads else _ANSWERS | self.client
+        if uploads:
+            client.pop("read_timeout", None)
+        made: dict[str, Any] = {"config": self.config, "client_options": client, "retry_config": self.retry}
         if self.provider is not None:
             made["credential_provider"] = self.provider
         return made

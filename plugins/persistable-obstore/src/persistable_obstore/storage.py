@@ -32,6 +32,7 @@ _SERVICES = {"s3": "amazon", "az": "azure", "gs": "google"}
 _MIB = 1 << 20
 _MOST_PARTS = 10_000  # of an upload, by S3's rules; Azure and Google allow more
 _WHOLE = 4  # parts: what has no more is uploaded in one request, of which a killed process leaves nothing
+_BULK = _MIB  # bytes: a request that carries more takes its time on a slow line, and gets another client
 _FAST = 100 * _MIB  # bytes per second: a connection that carries them is not what limits a download
 _PAGE = 1000
 
@@ -84,7 +85,7 @@ class ObjectStorage(Storage):
         self.url = self.place.url
         self._part_size, self._concurrency, self._options = part_size, concurrency, options
         self._secrets = secrets_of(options)
-        self._store: S3Store | AzureStore | GCSStore | None = None
+        self._stores: dict[bool, S3Store | AzureStore | GCSStore] = {}  # by whether they are for uploads
         self._elsewhere: forked.Delegate | None = None
 
     # -- the Storage interface
@@ -96,7 +97,7 @@ class ObjectStorage(Storage):
 
     @_here_or_elsewhere
     def put(self, name: str, data: bytes) -> None:
-        self._done("put", name, lambda store: _obstore().put(store, name, data, use_multipart=False))
+        self._put_whole("put", name, data)
 
     @_here_or_elsewhere
     def stat(self, name: str) -> Entry:
@@ -142,8 +143,7 @@ class ObjectStorage(Storage):
         part = max(self._part_size, -(-size // _MOST_PARTS))
         with open(path, "rb") as file:
             if size <= _WHOLE * self._part_size:
-                data = file.read()
-                self._done("put_file", name, lambda store: _obstore().put(store, name, data, use_multipart=False))
+                self._put_whole("put_file", name, file.read())
                 return
             # read here, not there: Ctrl-C and errors of the disk then end the upload, which obstore aborts
             parts = iter(functools.partial(file.read, part), b"")
@@ -158,6 +158,7 @@ class ObjectStorage(Storage):
                     chunk_size=part,
                     max_concurrency=self._concurrency,
                 ),
+                uploads=True,
             )
 
     @_here_or_elsewhere
@@ -203,6 +204,14 @@ class ObjectStorage(Storage):
         if version is not None and self.place.scheme != "gs" and not version.endswith('"'):
             version = f'"{version}"'  # Azure's listings leave the quotes out
         return Entry(meta["path"], meta["size"], meta["last_modified"].timestamp(), version)
+
+    def _put_whole(self, operation: str, name: str, data: bytes) -> None:
+        self._done(
+            operation,
+            name,
+            lambda store: _obstore().put(store, name, data, use_multipart=False),
+            uploads=len(data) > _BULK,
+        )
 
     def _put_on_condition(self, operation: str, name: str, data: bytes, mode: PutMode) -> bool:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -275,18 +284,19 @@ class ObjectStorage(Storage):
             found = self._elsewhere = forked.Delegate(self.url, options)
         return found
 
-    def _connected(self) -> Any:
-        if self._store is None:  # two threads may make two, of which one is dropped
+    def _connected(self, *, uploads: bool = False) -> Any:
+        """Return obstore's client; ``uploads``: the one for requests that carry much."""
+        if uploads not in self._stores:  # two threads may make two, of which one is dropped
             service = importlib.import_module(f"persistable_obstore.{_SERVICES[self.place.scheme]}")
-            self._store = service.connect(self.place, self._options)
-        return self._store
+            self._stores[uploads] = service.connect(self.place, self._options, uploads=uploads)
+        return self._stores[uploads]
 
-    def _done(self, operation: str, name: str, call: Callable[[Any], T]) -> T:
+    def _done(self, operation: str, name: str, call: Callable[[Any], T], *, uploads: bool = False) -> T:
         """Call obstore; what it raises becomes an error of ours."""
         from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 
         try:
-            return call(self._connected())
+            return call(self._connected(uploads=uploads))
         except UnknownConfigurationKeyError as error:
             failure: Exception = TypeError(f"{self.url} with storage_options {sorted(self._options)}: {error}")
         except (BaseError, FileNotFoundError) as error:

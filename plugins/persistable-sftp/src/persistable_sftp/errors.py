@@ -22,6 +22,7 @@ from persistable.exceptions import (
     UnsupportedOperationError,
 )
 from persistable.redaction import redacted
+from persistable_sftp.hostkeys import UnreadableError
 
 __all__ = ["LOST", "HostKeyError", "explained", "unopened"]
 
@@ -78,7 +79,7 @@ def unopened(error: Exception, *, url: str, operation: str, secrets: Collection[
         return NoSuchPlaceError(url=url, operation=operation, reason=reason)
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return HostKeyError(url=url, operation=operation, reason=reason)
-    if isinstance(error, _UNUSABLE):
+    if isinstance(error, (UnreadableError, *_UNUSABLE)):
         return StorageCredentialsError(url=url, operation=operation, reason=reason)
     if isinstance(error, asyncssh.ConfigParseError):
         return StorageError(

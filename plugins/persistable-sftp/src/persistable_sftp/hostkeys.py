@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import asyncssh
 
-__all__ = ["Witness", "verdict"]
+__all__ = ["UnreadableError", "Witness", "unreadable", "verdict"]
 
 Seen = tuple[str, str, int, asyncssh.SSHKey]  # host, address, port, and the key that it showed
 _PATIENCE = 5.0  # seconds for a host to show its key
@@ -24,6 +24,42 @@ class Witness(asyncssh.SSHClient):
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         self.seen = (host, addr, port, key)
         return False  # whoever wants no check says known_hosts=None, and is not asked here
+
+
+class UnreadableError(Exception):
+    """Say that a file of ssh is not what it should be, and what to do about it."""
+
+
+def unreadable(asked: str, options: Mapping[str, Any]) -> UnreadableError | None:
+    """Return which file of known hosts, or of configuration, has made asyncssh fail; None if none has."""
+    for option, path in _files(asked, options):
+        try:
+            if option == "config":
+                with open(path) as file:  # in the encoding in which asyncssh reads it
+                    file.read()
+            else:
+                asyncssh.read_known_hosts(path)
+        except ValueError as wrong:  # of which a UnicodeDecodeError is one
+            return UnreadableError(
+                f"{path} cannot be read: {wrong}. Mend it, or name another file: storage_options={{{option!r}: …}}"
+            )
+        except (OSError, asyncssh.Error):
+            continue
+    return None
+
+
+def _files(asked: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the files that say which host, and what is known of it, with the option that names another one."""
+    yield from (("config", path) for path in _paths(options.get("config", "~/.ssh/config")))
+    told = {name: options[name] for name in _WHERE if name in options}
+    known = asyncssh.SSHClientConnectionOptions(host=asked, **told).known_hosts
+    if known is not None:  # else the user has said that any host will do
+        yield from (("known_hosts", path) for path in _paths(known or "~/.ssh/known_hosts"))
+
+
+def _paths(given: object) -> list[str]:
+    several = given if isinstance(given, list | tuple) else [given]
+    return [os.path.expanduser(path) for path in several if isinstance(path, str | os.PathLike)]
 
 
 async def verdict(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import asyncssh
 
 from persistable_sftp import loop
-from persistable_sftp.hostkeys import Witness, verdict
+from persistable_sftp.hostkeys import Witness, unreadable, verdict
 
 __all__ = ["Connected", "Session"]
 
@@ -128,6 +128,8 @@ class Session:
             return await asyncssh.connect(self._host, client_factory=lambda: witness, **self._options)
         except asyncssh.HostKeyNotVerifiable as error:
             raise await verdict(error, self._host, self._options, witness.seen) or error from None
+        except ValueError as error:
+            raise unreadable(self._host, self._options) or error from None
 
 
 async def _start(connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
