@@ -72,6 +72,9 @@ class Registry:
 
     Threads may share it.
 
+    Attributes:
+        is_observed: whether one of the plugins that are known so far observes events.
+
     Args:
         prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
             format claims.
@@ -107,6 +110,7 @@ class Registry:
         self._strict = strict
         self._lock = threading.RLock()
         self._known: Table | None = None
+        self.is_observed = False
         self._recorded: dict[str, Choice] = {}
         self._complete = False
         self._looking = False
@@ -172,6 +176,7 @@ class Registry:
 
     def _take(self, table: Table) -> None:
         self._known, self._recorded = table, {}
+        self.is_observed = bool(table.observers)
         self._rankings, self._encoders = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
 
     def _everything(self) -> Table:
