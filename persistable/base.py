@@ -508,7 +508,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return Origin(type(self), Persistable, self.formerly)
 
     def __look(self) -> Loaded | Missing | Damaged:
-        return self.__store.look(self.__address, self.__origin, self.__injected)
+        origin = Origin(type(self), Persistable, self.formerly)
+        return self.__store.look(self.__address, origin, self.__injected)
 
     def __found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
         if isinstance(outcome, Missing):

@@ -81,25 +81,21 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
         Exception: whatever the format or the payload's own code raises on undamaged bytes.
     """
     outcome = _look_once(store, address, origin, injected)
-    for _ in range(_LOOKS):
-        if not isinstance(outcome, Damaged):
-            break
-        judged, outcome = outcome, _look_once(store, address, origin, injected)
-        if isinstance(outcome, Damaged) and outcome.raw == judged.raw:
-            break
+    if type(outcome) is Damaged:
+        for _ in range(_LOOKS):
+            judged, outcome = outcome, _look_once(store, address, origin, injected)
+            if not isinstance(outcome, Damaged) or outcome.raw == judged.raw:
+                break
     return outcome
 
 
 def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
-    try:
-        folder = store.enter(address.folder)
-    except FileNotFoundError:
-        return Missing(store.storage.locate(address.record))
     name = record_name(address.key)
     try:
+        folder = store.enter(address.folder)
         raw = folder.read(name)
     except FileNotFoundError:
-        return Missing(f"{folder.path}/{name}")
+        return Missing(store.storage.locate(address.record))
     try:
         path = f"{folder.path}/{name}"
         record = parse(raw, address, path)
@@ -154,10 +150,8 @@ def judge(store: ArtifactStore, address: Address, evidence: Evidence, record: Re
         _OnlySigned: it may, from a copy.
     """
     trust, keyed = store.trust, store.signing_key is not None
-    if not (choice.executes_code or trust.needs_signature or keyed):
-        return
     objection = trust.objection(evidence) if choice.executes_code or trust.needs_signature else None
-    if objection is None and not (trust.needs_signature or keyed):
+    if objection is None and not (keyed or trust.needs_signature):
         return
     signed = keyed and store.signed(record)
     if signed and objection is not None and trust.accepts_signature:
@@ -317,23 +311,22 @@ def _open(
 
     Raises Damage, UntrustedArtifactError, OSError.
     """
-    path = f"{folder.path}/{file.path}"
     try:
         descriptor, status = folder.open(file.path)
     except FileNotFoundError:
         judge(store, address, folder.evidence, record, choice)
-        raise Damage("is missing", path) from None
+        raise Damage("is missing", f"{folder.path}/{file.path}") from None
+    size = status.st_size
     try:
-        folder.evidence.append((path, status))
         judge(store, address, folder.evidence, record, choice)
         if not stat.S_ISREG(status.st_mode):
-            raise Damage("is not a regular file", path)
-        if status.st_size != file.bytes and store.verify != "off":
-            raise Damage(f"has {status.st_size} bytes instead of {file.bytes}", path)
+            raise Damage("is not a regular file", f"{folder.path}/{file.path}")
+        if size != file.bytes and store.verify != "off":
+            raise Damage(f"has {size} bytes instead of {file.bytes}", f"{folder.path}/{file.path}")
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, status.st_size
+    return descriptor, size
 
 
 def _check_folder(

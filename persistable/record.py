@@ -24,8 +24,9 @@ _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
-_PROVENANCE = '\n  "provenance": '
-_CLASS = '\n    "class": "'
+_class_path = re.compile(  # right after the payload
+    r',\n  "provenance": \{(?:\n    (?!"class")[^\n]*)*\n    "class": "([^"\\\n]*)"'
+).match
 _TAIL = re.compile(
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
@@ -98,23 +99,16 @@ class Record:
     )
 
     def __init__(self, raw: bytes, key: str, class_path: str, payload: dict[str, Any]) -> None:
-        self.raw, self.key, self.class_path = raw, key, class_path
-        self.format: str = payload["format"]
-        self.format_version: int = payload["format_version"]
-        self.distribution: str | None = payload.get("distribution")
-        self.metadata: dict[str, Any] = payload["metadata"]
         self._document: dict[str, Any] | None = None
+        self.raw, self.key, self.class_path = raw, key, class_path
+        self.format: str = (format := payload["format"])
+        self.format_version: int = (version := payload["format_version"])
+        self.distribution: str | None = payload.get("distribution")
+        self.metadata: dict[str, Any] = (metadata := payload["metadata"])
         # whether what a hit relies on is what it takes it for: a check can be computed by anybody
-        if not (
-            type(class_path) is type(self.format) is str
-            and type(self.metadata) is dict
-            and type(self.format_version) is int
-        ):
+        if not (type(class_path) is type(format) is str and type(metadata) is dict and type(version) is int):
             raise TypeError("one of its fields is of another type")
-        root = f"{key}-"
-        self.files: tuple[PayloadFile, ...] = tuple([_payload_file(entry, root) for entry in payload["files"]])
-        if not self.files:
-            raise Damage("names no payload file")
+        self.files = _files(payload["files"], f"{key}-")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -204,23 +198,29 @@ class Record:
         if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
             _check(raw)
         try:
-            return cls(raw, key, *_head(raw, key))
+            class_path, payload = _head(raw, key)
+            return cls(raw, key, class_path, payload)
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
 
 
-def _payload_file(entry: dict[str, Any], root: str) -> PayloadFile:
-    """Return what a record says of a file whose path has to start with ``root``."""
-    path, size, digest = entry["path"], entry["bytes"], entry["digest"]
-    if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
-        raise TypeError("one of its fields is of another type")
-    if not path.startswith(root) or not _is_inside(path):
-        raise Damage(f"names a payload file that cannot be its own: {path!r}")
-    return PayloadFile(path, size, digest)
+def _files(entries: Sequence[dict[str, Any]], root: str) -> tuple[PayloadFile, ...]:
+    """Return what a record says of the payload's files, whose paths have to start with ``root``."""
+    files = []
+    for entry in entries:
+        path, size, digest = entry["path"], entry["bytes"], entry["digest"]
+        if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
+            raise TypeError("one of its fields is of another type")
+        if not path.startswith(root) or "\\" in path or "\0" in path or ("/" in path and not _is_inside(path)):
+            raise Damage(f"names a payload file that cannot be its own: {path!r}")
+        files.append(PayloadFile(path, size, digest))
+    if not files:
+        raise Damage("names no payload file")
+    return tuple(files)
 
 
 def _is_inside(path: str) -> bool:
-    return not ("\\" in path or "\0" in path) and ("/" not in path or not {"", ".", ".."}.intersection(path.split("/")))
+    return {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
 def _ending(check: str) -> bytes:
@@ -253,13 +253,12 @@ def _head(raw: bytes, key: str) -> tuple[str, dict[str, Any]]:
     The layout is our own and the check has held, so most of the JSON can be skipped.
     """
     text = raw.decode("ascii")
-    if text.startswith(_START % key):
-        payload = text.find(_PAYLOAD)
-        provenance = text.find(_PROVENANCE, payload)
-        known = text.find(_CLASS, provenance) + len(_CLASS)
-        class_path = text[known : text.find('"', known)]
-        if 0 < payload < provenance < known - len(_CLASS) and "\\" not in class_path:
-            return class_path, _scan(text, payload + len(_PAYLOAD))[0]
+    before = text.find(_PAYLOAD)
+    if before > 0 and text.startswith(_START % key):
+        payload, end = _scan(text, before + len(_PAYLOAD))
+        found = _class_path(text, end)
+        if found is not None:
+            return found[1], payload
     document = json.loads(text)
     schema = document["record_schema"]
     if type(schema) is int and schema > SCHEMA:

@@ -295,7 +295,7 @@ class Registry:
         Raises:
             UnknownFormatError, FormatNotInstalledError, BrokenPluginError, AmbiguousFormatError: see ``named``.
         """
-        if isinstance(injected, FileIO) and format_name(type(injected)) == name:
+        if injected is not None and isinstance(injected, FileIO) and format_name(type(injected)) == name:
             return self.injected(injected)
         recorded = self._recorded  # of the table of now
         found = recorded.get(name)

@@ -19,6 +19,7 @@ TrustSetting: TypeAlias = "str | int | Iterable[str | int] | Trust"
 Evidence: TypeAlias = Sequence[tuple[str, os.stat_result]]  # path and status of everything on the way, outermost first
 
 _ROOT = 0
+_geteuid = getattr(os, "geteuid", lambda: _ROOT)
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH  # by others than the owner
 
 
@@ -62,13 +63,14 @@ class Trust:
 
     def objection(self, evidence: Evidence) -> tuple[str, str] | None:
         """Say (path, reason) why code from there is not trusted, or return None."""
-        if self.setting == "all":
+        setting = self.setting
+        if setting == "all":
             return None
-        if self.setting == "data-only":
+        if setting == "data-only":
             return (evidence[-1][0] if evidence else "the store"), "is read by a store with trust='data-only'"
         if not evidence:
             return "the store", "is not local, so its owner is not known"
-        me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
+        me = _geteuid()
         for path, status in evidence:
             owner, mode = status.st_uid, status.st_mode
             if owner == me and not mode & _WRITABLE:
