@@ -69,6 +69,13 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+@functools.lru_cache(maxsize=1024)
+def _logger(folder: str, verbose: bool) -> Logger:
+    from persistable.logging import payload_logger  # on first use, as everything that a key does without
+
+    return payload_logger(folder, verbose=verbose)
+
+
 class Persistable(Generic[PayloadT, ParamsT]):
     """A payload that is generated from params, persisted under their key, and loaded instead of generated again.
 
@@ -324,9 +331,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def logger(self) -> Logger:
         """Where this payload reports: the logger that was given, else a child of ``persistable``."""
         if self.__logger is None:
-            from persistable.logging import payload_logger
-
-            self.__logger = payload_logger(self.__folder, verbose=self.verbose)
+            self.__logger = _logger(self.__folder, self.verbose)
         return self.__logger
 
     @property

@@ -204,7 +204,7 @@ class Plan:
         self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}
         self.prefixes = tuple(_prefix(cls, name) for name in self.names)
-        self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
+        self.get: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names) if len(self.names) > 1 else self._few
         in_slots = _slots(cls, base)
         self.in_dict = frozenset(name for name, _ in listed if name not in in_slots)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
@@ -228,14 +228,12 @@ class Plan:
         """Return the values of ``names``, or None if more or less than these make up the value."""
         if not self.simple:
             return None
-        instance = getattr(value, "__dict__", None)
-        if instance is not None and not instance.keys() <= self.in_dict:  # it has more than its fields
+        if not self.in_dict.issuperset(getattr(value, "__dict__", ())):  # it has more than its fields
             return None
         if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
             return None
         try:
-            values: tuple[Any, ...] = self.get(value)
-            return values
+            return self.get(value)
         except AttributeError:
             return None
 

@@ -235,9 +235,10 @@ class Snapshot:
         A param that can no longer be encoded, or whose file is gone, has changed. ``FileContent`` looks at its file
         again; other I/O errors are raised as they are.
         """
-        plan, values = plan_of(type(params)), self._values
+        cls, values = type(params), self._values
+        plan = plan_of(cls)
         now = plan.fields_only(params)
-        if values is None or now is None or type(params) is not self._type:
+        if values is None or now is None or cls is not self._type:
             return self._any_difference(plan, params, extend)
         if self._immutable and all(map(is_, now, values)):
             return None

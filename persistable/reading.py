@@ -199,11 +199,11 @@ def _load(
     if record.is_folder:
         return _load_folder(store, address, folder, files, record, choice)
     file = files[0]
-    path = f"{folder.path}/{file.path}"
-    descriptor, size = _open(store, address, folder, file, record, choice)
+    descriptor, path, size = _open(store, address, folder, file, record, choice)
     try:
         file_io = _reader(choice, record)
-        if size > _SMALL and not (choice.executes_code or file_io.memory_mapped) and store.verify == "full":
+        is_verified = store.verify == "full"
+        if size > _SMALL and is_verified and not (choice.executes_code or file_io.memory_mapped):
             load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)  # see io.StreamLoader
             if load_stream is not None:
                 return Loaded(_read_stream(descriptor, file, path, load_stream), record, file_io)
@@ -212,9 +212,10 @@ def _load(
             payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
             return Loaded(payload, record, file_io)
         content = read_all(descriptor, size) if size <= _SMALL else _mapped(descriptor, size)
-        is_verified = store.verify == "full"
         if is_verified:
-            _compare(digest_of(content, _algorithm(file)), file, path)
+            found = digest_of(content, _algorithm(file))
+            if found != file.digest:
+                raise _differs(found, file, path)
         try:
             return Loaded(load_buffer(content), record, file_io)
         except Exception:
@@ -306,27 +307,28 @@ def read(file_io: FileIO[Any], path: str, metadata: Mapping[str, Any]) -> Any:
 
 def _open(
     store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, record: Record, choice: Choice
-) -> tuple[int, int]:
-    """Open the file of a payload, trusted and of the right size; return its descriptor and size.
+) -> tuple[int, str, int]:
+    """Open the file of a payload, trusted and of the right size; return its descriptor, path and size.
 
     Raises Damage, UntrustedArtifactError, OSError.
     """
+    path = f"{folder.path}/{file.path}"
     try:
         descriptor, status = folder.open(file.path)
     except FileNotFoundError:
         judge(store, address, folder.evidence, record, choice)
-        raise Damage("is missing", f"{folder.path}/{file.path}") from None
+        raise Damage("is missing", path) from None
     size = status.st_size
     try:
         judge(store, address, folder.evidence, record, choice)
         if not stat.S_ISREG(status.st_mode):
-            raise Damage("is not a regular file", f"{folder.path}/{file.path}")
+            raise Damage("is not a regular file", path)
         if size != file.bytes and store.verify != "off":
-            raise Damage(f"has {size} bytes instead of {file.bytes}", f"{folder.path}/{file.path}")
+            raise Damage(f"has {size} bytes instead of {file.bytes}", path)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, size
+    return descriptor, path, size
 
 
 def _check_folder(
@@ -341,10 +343,9 @@ def _check_folder(
     judge(store, address, folder.evidence, record, choice)
     folder.evidence += _walked(folder, files)
     for file in files:
-        descriptor, _ = _open(store, address, folder, file, record, choice)
+        descriptor, path, _ = _open(store, address, folder, file, record, choice)
         try:
             if store.verify == "full":
-                path = f"{folder.path}/{file.path}"
                 _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
         finally:
             os.close(descriptor)
@@ -416,7 +417,11 @@ def _algorithm(file: PayloadFile) -> str:
 
 def _compare(found: str, file: PayloadFile, path: str) -> None:
     if found != file.digest:
-        raise Damage(f"has the digest {found} instead of {file.digest}", path)
+        raise _differs(found, file, path)
+
+
+def _differs(found: str, file: PayloadFile, path: str) -> Damage:
+    return Damage(f"has the digest {found} instead of {file.digest}", path)
 
 
 def _blame_damage(descriptor: int, file: PayloadFile, path: str, *, verified: bool) -> None:
