@@ -96,9 +96,12 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
         raw = folder.read(name)
     except FileNotFoundError:
         return Missing(store.storage.locate(address.record))
+    path = f"{folder.path}/{name}"
     try:
-        path = f"{folder.path}/{name}"
-        record = parse(raw, address, path)
+        try:
+            record = Record.parse(raw, address.key)
+        except UnknownSchema as unknown:
+            raise _newer(unknown, address, path) from None
         origin.check(record, address, path)
         choice = store.registry.for_loading(record.format, injected, record.distribution)
         try:
@@ -115,7 +118,7 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
                 raise
             raise Damage("was superseded while it was read") from None
     except Damage as damage:
-        return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
+        return Damaged(damage.path or path, damage.reason, raw)
 
 
 def _is_superseded(folder: Folder | RemoteFolder, name: str, raw: bytes) -> bool:
@@ -133,9 +136,11 @@ def parse(raw: bytes, address: Address, path: str) -> Record:
     try:
         return Record.parse(raw, address.key)
     except UnknownSchema as unknown:
-        raise RecordSchemaError(
-            name=address.name, key=address.key, path=path, found=unknown.found, supported=SCHEMA
-        ) from None
+        raise _newer(unknown, address, path) from None
+
+
+def _newer(unknown: UnknownSchema, address: Address, path: str) -> RecordSchemaError:
+    return RecordSchemaError(name=address.name, key=address.key, path=path, found=unknown.found, supported=SCHEMA)
 
 
 class _OnlySigned(Exception):  # noqa: N818 - never leaves the module
