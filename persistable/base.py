@@ -69,6 +69,13 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+@functools.lru_cache(maxsize=1024)
+def _logger(folder: str, verbose: bool) -> Logger:
+    from persistable.logging import payload_logger  # on first use, as everything that a key does without
+
+    return payload_logger(folder, verbose=verbose)
+
+
 class Persistable(Generic[PayloadT, ParamsT]):
     """A payload that is generated from params, persisted under their key, and loaded instead of generated again.
 
@@ -120,6 +127,17 @@ class Persistable(Generic[PayloadT, ParamsT]):
     __declared_payload: ClassVar[Any] = PayloadT  # type: ignore[misc]  # as written between brackets
     __payload_type: ClassVar[type | None] = None  # what payloads are instances of, as far as that tells their format
 
+    # what an object starts with, until it has something of its own
+    __dependencies: tuple[tuple[str, Persistable[Any, Any]], ...] = ()
+    __depth: int = 1  # levels of Persistables: itself and all upstream
+    __file_suffix: str | None = None
+    __logger: Logger | None = None
+    __used: FileIO[Any] | None = None
+    __payload: PayloadT | _NoPayload = _NO_PAYLOAD
+    __record: Record | None = None
+    __seconds: float | None = None
+    __left: Snapshot | None = None  # how a generation left its own params, if it changed them
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
@@ -151,54 +169,49 @@ class Persistable(Generic[PayloadT, ParamsT]):
         logger: Logger | None = None,
     ) -> None:
         cls = type(self)
-        self.data_dir = data_dir
+        self.__data_dir = data_dir
+        self.__store = data_dir if isinstance(data_dir, ArtifactStore) else store_at(data_dir)
         if payload_name is None:
             payload_name = getattr(cls, "payload_name", None)
         self.payload_name = _snake_case(cls.__name__) if payload_name is None else payload_name
         self.__folder = slug(self.payload_name)
         if cls.payload_io is not Persistable.payload_io:  # set on the class, or on a mixin
             self.__adopt_payload_io()
-        self.__injected = _file_io(self.__declared_io if payload_io is None else payload_io)
-        self.__used: FileIO[Any] | None = None
-        self.__file_suffix = None if payload_file_suffix is None else _suffix(payload_file_suffix)
+        if payload_io is None:
+            payload_io = self.__declared_io
+        self.__injected = None if payload_io is None else _file_io(payload_io)
+        if payload_file_suffix is not None:
+            self.__file_suffix = _suffix(payload_file_suffix)
         self.verbose = verbose
-        self.__logger = logger
-        self.__dependencies = (
-            ()
-            if tracked_persistable_dependencies is None
-            else by_role(tracked_persistable_dependencies, cast("type[Persistable[Any, Any]]", Persistable))
-        )
+        if logger is not None:
+            self.__logger = logger
+        if tracked_persistable_dependencies is not None:
+            self.__dependencies = by_role(
+                tracked_persistable_dependencies, cast("type[Persistable[Any, Any]]", Persistable)
+            )
+            self.__depth = 1 + max([dependency.__depth for _, dependency in self.__dependencies], default=0)
         self.__take_identity(params)
 
     def __take_identity(self, params: ParamsT) -> None:
-        version = self.version
+        name, version = self.payload_name, self.version
         if type(version) is not str:
             raise TypeError(f"{type(self).__qualname__}.version = {version!r}: give a str")
         if isinstance(self.formerly, str):
             raise TypeError(f"{type(self).__qualname__}.formerly = {self.formerly!r}: give a tuple, with a comma")
         taken = snapshot(params, extend=self.__param_encoder)
-        upstream, depth = self.__upstream(params) if self.__dependencies else ((), 0)
-        identity = identify(self.payload_name, version, taken.parts, upstream)
-        self.__identity: Identity = identity
-        self.__params = params
-        self.__snapshot: Snapshot = taken
-        self.__left: Snapshot | None = None  # how a generation left its own params, if it changed them
-        self.__address = Address(self.payload_name, self.__folder, identity.key)
-        self.__payload: PayloadT | _NoPayload = _NO_PAYLOAD
-        self.__record: Record | None = None
-        self.__seconds: float | None = None
-        self.__depth: int = depth + 1
+        identity = identify(name, version, taken.parts, self.__upstream(params) if self.__dependencies else ())
+        self.__params, self.__snapshot, self.__identity = params, taken, identity
+        self.__address = Address(name, self.__folder, identity.key)
 
-    def __upstream(self, params: ParamsT) -> tuple[tuple[tuple[str, Identity], ...], int]:
-        """Return the dependencies' identities by role, and how many levels of them there are."""
+    def __upstream(self, params: ParamsT) -> tuple[tuple[str, Identity], ...]:
+        """Return the dependencies' identities by role."""
         for role, _ in self.__dependencies:
             if role in getattr(params, "__dataclass_fields__", ()) or role in getattr(params, "__dict__", ()):
                 raise ValueError(
                     f"the dependency role {role!r} of {self.payload_name!r} is also the name of a param: give the "
                     "dependencies as a mapping with other roles"
                 )
-        upstream = tuple([(role, dependency.__identity) for role, dependency in self.__dependencies])
-        return upstream, max([dependency.__depth for _, dependency in self.__dependencies])
+        return tuple([(role, dependency.__identity) for role, dependency in self.__dependencies])
 
     def __param_encoder(self, cls: type) -> Any:
         return self.__store.registry.param_encoder(cls)
@@ -213,6 +226,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     @params.setter
     def params(self, params: ParamsT) -> None:
         self.__take_identity(params)
+        self.__payload, self.__record, self.__seconds, self.__left = _NO_PAYLOAD, None, None, None
 
     @property
     def data_dir(self) -> str | os.PathLike[str] | ArtifactStore:
@@ -317,9 +331,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def logger(self) -> Logger:
         """Where this payload reports: the logger that was given, else a child of ``persistable``."""
         if self.__logger is None:
-            from persistable.logging import payload_logger
-
-            self.__logger = payload_logger(self.__folder, verbose=self.verbose)
+            self.__logger = _logger(self.__folder, self.verbose)
         return self.__logger
 
     @property
@@ -452,7 +464,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         self.__check_unchanged()
         outcome = self.__look()
-        self.__serve(outcome if isinstance(outcome, Loaded) else self.__found(outcome), warn=warn_if_validation_fails)
+        self.__serve(outcome if type(outcome) is Loaded else self.__found(outcome), warn=warn_if_validation_fails)
         self._post_load(**untracked_payload_params)
 
     def validate_payload(self, payload: PayloadT | _NoPayload = _NO_PAYLOAD) -> None:
@@ -501,7 +513,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return Origin(type(self), Persistable, self.formerly)
 
     def __look(self) -> Loaded | Missing | Damaged:
-        return self.__store.look(self.__address, self.__origin, self.__injected)
+        origin = Origin(type(self), Persistable, self.formerly)
+        return self.__store.look(self.__address, origin, self.__injected)
 
     def __found(self, outcome: Loaded | Missing | Damaged) -> Loaded:
         if isinstance(outcome, Missing):
@@ -527,18 +540,17 @@ class Persistable(Generic[PayloadT, ParamsT]):
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
             self.logger.warning(message, exc_info=error)
-        payload = self.__unread(loaded.payload)
-        self.__seconds = None  # this payload was not generated here
+        payload = loaded.payload
+        if type(self)._validate_payload is not Persistable._validate_payload and isinstance(payload, Iterator):
+            payload = self.__found(self.__look()).payload  # validating has read what can be read only once
         self.__payload, self.__record, self.__used = payload, loaded.record, loaded.file_io
-        if self.logger.isEnabledFor(_INFO):
-            self.logger.info("loaded %s from %s", self.__shown, printable(loaded.record.main_path))
-        self.__store.registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
-
-    def __unread(self, payload: Any) -> Any:
-        """Return a payload that was validated, loaded once more if that has read what can be read only once."""
-        if type(self)._validate_payload is Persistable._validate_payload or not isinstance(payload, Iterator):
-            return payload
-        return self.__found(self.__look()).payload
+        self.__seconds = None  # it was not generated here
+        logger = self.logger
+        if logger.isEnabledFor(_INFO):
+            logger.info("loaded %s from %s", self.__shown, printable(loaded.record.main_path))
+        registry = self.__store.registry
+        if registry.is_observed:  # a hit alone does not look for plugins
+            registry.notify("loaded", self.payload_name, self.key, record=loaded.record)
 
     def __accept(self, payload: PayloadT) -> None:
         """Validate the loaded form of a payload that could be read only once, before it is committed."""
@@ -699,10 +711,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         key = state.pop("key")
         self.__dict__.update(state)
-        self.__used = self.__logger = None
-        seconds = self.__seconds
         self.__take_identity(self.__params)
-        self.__seconds = seconds
         if self.key != key:
             raise ParamsChangedError(name=self.payload_name, key=key, path="what the pickle holds")
 

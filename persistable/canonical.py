@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from json.encoder import encode_basestring_ascii
+from operator import add, call
 from types import EllipsisType, NoneType
 from typing import Any, Protocol
 
@@ -132,20 +133,21 @@ def _slice(value: slice, context: Context) -> str:
 
 _PLAIN: dict[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
-    int: int.__repr__,
-    float: float.__repr__,
+    int: repr,
+    float: repr,
     bool: {True: "true", False: "false"}.__getitem__,
     NoneType: {None: "null"}.__getitem__,
 }
+_printer = _PLAIN.__getitem__
 
 
-def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> list[str] | None:
+def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> tuple[str, ...] | None:
     """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None.
 
-    A way of its own because it decides what a key of a few fields costs.
+    A way of its own, and all in C, because it decides what a key of a few fields costs.
     """
     try:
-        parts = [prefix + _PLAIN[type(value)](value) for prefix, value in zip(prefixes, values)]  # noqa: B905 - as long
+        parts = tuple(map(add, prefixes, map(call, map(_printer, map(type, values)), values)))
     except (KeyError, ValueError):  # no scalar, or an int too wide for sys.set_int_max_str_digits
         return None
     text = "".join(parts)

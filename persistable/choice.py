@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from persistable.discovery import Plugin, describe, load_object
 from persistable.exceptions import BrokenPluginError
@@ -20,7 +19,7 @@ from persistable.table import FIRST_PARTY, Claim, Table, is_first_party
 __all__ = ["Choice", "Ranked", "broken", "is_missing", "rank", "resolve"]
 
 
-_proved: WeakKeyDictionary[type, str] = WeakKeyDictionary()  # classes that are what they were declared as
+_proved: dict[type, str] = {}  # classes that are what they were declared as, by the format that they are
 
 
 class Choice(NamedTuple):
@@ -53,20 +52,21 @@ class Choice(NamedTuple):
         """
         if self.injected is not None:
             return self.injected
-        assert self.spec is not None
-        assert self.plugin is not None
+        spec = self.spec
+        assert spec is not None
         try:
-            cls = load_object(self.spec.io)
+            cls = load_object(spec.io)
             found: FileIO[Any] = cls()
             if _proved.get(cls) == self.format:
                 return found
             if not isinstance(found, FileIO):
-                raise TypeError(f"{self.spec.io} is not a FileIO")
+                raise TypeError(f"{spec.io} is not a FileIO")
             if format_name(type(found)) != self.format:
-                raise TypeError(f"{self.spec.io} names itself {format_name(type(found))!r}")
+                raise TypeError(f"{spec.io} names itself {format_name(type(found))!r}")
             if type(found) is cls:
                 _proved[cls] = self.format
         except (Exception, SystemExit) as error:
+            assert self.plugin is not None
             raise broken(self.format, self.plugin, error) from error
         return found
 

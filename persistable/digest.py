@@ -8,6 +8,7 @@ so that every byte is touched once.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,17 +21,24 @@ _CHUNK = 8 << 20  # bytes hashed at a time: an interrupt waits for one chunk at 
 _PIECE = 4 << 20  # bytes read at a time where two threads take turns; smaller ones cost more in turns
 _PIECE_ALONE = 1 << 20  # bytes read at a time by one thread: they are in the processor's cache still when hashed
 
-_xxh3_128: Any = None  # bound on first use: importing persistable does not import xxhash
+_at_once: dict[str, Callable[[bytes], str]] = {}  # bound on first use: importing persistable does not import xxhash
+
+
+def _bound(algorithm: str) -> Callable[[bytes], str]:
+    """Return what digests bytes in one call."""
+    if algorithm == ALGORITHM:
+        from xxhash import xxh3_128_hexdigest
+
+        return _at_once.setdefault(algorithm, xxh3_128_hexdigest)
+    hasher = _hasher(algorithm)
+    return _at_once.setdefault(algorithm, lambda data: str(hasher(data).hexdigest()))
 
 
 def _hasher(algorithm: str) -> Any:
-    global _xxh3_128
     if algorithm == ALGORITHM:
-        if _xxh3_128 is None:
-            from xxhash import xxh3_128
+        from xxhash import xxh3_128
 
-            _xxh3_128 = xxh3_128
-        return _xxh3_128
+        return xxh3_128
     if algorithm == "sha256":
         import hashlib
 
@@ -40,10 +48,10 @@ def _hasher(algorithm: str) -> Any:
 
 def digest_of(data: Buffer, algorithm: str = ALGORITHM) -> str:
     """Return the digest of bytes-like data."""
-    hasher = _xxh3_128 if _xxh3_128 is not None and algorithm == ALGORITHM else _hasher(algorithm)
     if type(data) is bytes and len(data) <= _CHUNK:
-        return f"{algorithm}:{hasher(data).hexdigest()}"
-    view = memoryview(data)
+        at_once = _at_once.get(algorithm) or _bound(algorithm)
+        return f"{algorithm}:{at_once(data)}"
+    view, hasher = memoryview(data), _hasher(algorithm)
     if view.nbytes <= _CHUNK:
         return f"{algorithm}:{hasher(view).hexdigest()}"
     state = hasher()

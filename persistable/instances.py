@@ -13,11 +13,10 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import is_dataclass
 from operator import attrgetter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from persistable.canonical import Context, Refusal, plain_name, scalar_parts
 from persistable.literals import find_public
@@ -157,8 +156,6 @@ def _undecorated(cls: type) -> tuple[str, ...]:
 class Plan:
     """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
 
-    A plan holds no reference to its class.
-
     Attributes:
         names: tracked fields, sorted; ``prefixes`` are these as JSON, ``get`` fetches their values.
         absent: what the absence of a field means, for fields that were added later.
@@ -168,6 +165,7 @@ class Plan:
         undecorated: names that look like fields and are none; ``stray``: those of them that ``param()`` declares.
         untracked: fields that do not enter the key and are pickled all the same.
         simple: whether an instance may consist of its fields only.
+        plain: whether then nothing else has a say in its key: all fields are tracked, and there are no 1.x hooks.
         excludes: whether instances name attributes to leave out, as in 1.x; ``own``: whether they bring encoders.
         suits_params: whether an instance can be the params of a payload.
     """
@@ -181,6 +179,7 @@ class Plan:
         "left_out",
         "names",
         "own",
+        "plain",
         "prefixes",
         "simple",
         "slots",
@@ -205,7 +204,7 @@ class Plan:
         self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}
         self.prefixes = tuple(_prefix(cls, name) for name in self.names)
-        self.get: Callable[[Any], Any] = attrgetter(*self.names) if len(self.names) > 1 else self._few
+        self.get: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names) if len(self.names) > 1 else self._few
         in_slots = _slots(cls, base)
         self.in_dict = frozenset(name for name, _ in listed if name not in in_slots)
         self.slots = in_slots.difference(name for name, _ in listed) if slots else frozenset()
@@ -220,6 +219,7 @@ class Plan:
             cls, object
         ) is None
         self.own = _overrides(cls, "_custom_type_encoder_map")
+        self.plain = self.simple and self.suits_params and not (self.untracked or self.excludes or self.own)
 
     def _few(self, value: Any) -> tuple[Any, ...]:
         return tuple(getattr(value, name) for name in self.names)
@@ -228,14 +228,12 @@ class Plan:
         """Return the values of ``names``, or None if more or less than these make up the value."""
         if not self.simple:
             return None
-        instance = getattr(value, "__dict__", None)
-        if instance is not None and not instance.keys() <= self.in_dict:  # it has more than its fields
+        if not self.in_dict.issuperset(getattr(value, "__dict__", ())):  # it has more than its fields
             return None
         if self.excludes and not self.tracked.isdisjoint(value._excluded_attributes):
             return None
         try:
-            values: tuple[Any, ...] = self.get(value)
-            return values
+            return self.get(value)
         except AttributeError:
             return None
 
@@ -248,11 +246,11 @@ class Plan:
                 "PersistableParams",
             )
 
-    def parts(self, value: Any, context: Context) -> list[str]:
+    def parts(self, value: Any, context: Context) -> Sequence[str]:
         """Return ``"field":text`` of what enters the key, sorted by name."""
         return self.parts_of(value, self.fields_only(value), context)
 
-    def parts_of(self, value: Any, values: tuple[Any, ...] | None, context: Context) -> list[str]:
+    def parts_of(self, value: Any, values: tuple[Any, ...] | None, context: Context) -> Sequence[str]:
         """Return the parts of a value whose ``fields_only`` are known already."""
         if values is not None and not context.custom:
             parts = scalar_parts(self.prefixes, values)
@@ -333,14 +331,11 @@ def _prefix(value: object, name: object) -> str:
     return f"{quoted}:"
 
 
-_PLANS: WeakKeyDictionary[type, Plan] = WeakKeyDictionary()
-
-
-def plan_of(cls: type) -> Plan:
+def _plan(cls: type) -> Plan:
     """Return the plan of a dataclass, or of a class whose instance attributes are what it is made of."""
-    plan = _PLANS.get(cls)
-    if plan is None:
-        fields = dataclasses.fields(cls) if is_dataclass(cls) else ()
-        options = ((field.name, field.metadata.get(OPTIONS, _PLAIN)) for field in fields)
-        plan = _PLANS[cls] = Plan(cls, object, options)
-    return plan
+    fields = dataclasses.fields(cls) if is_dataclass(cls) else ()
+    return Plan(cls, object, ((field.name, field.metadata.get(OPTIONS, _PLAIN)) for field in fields))
+
+
+# a lookup costs half of what a weak one does, and of classes that are made anew and anew not too many stay
+plan_of: Callable[[type], Plan] = functools.lru_cache(maxsize=1024)(_plan)

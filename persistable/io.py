@@ -185,4 +185,5 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
         """Unpickle the whole content of a pickle file."""
         import pickle
 
-        return cast("PayloadT", pickle.loads(buffer))
+        payload: PayloadT = pickle.loads(buffer)
+        return payload

@@ -35,7 +35,7 @@ class Folder:
 
     Attributes:
         path: its path.
-        evidence: path and status of the root, of the folder and of what was read in it, for the trust gate.
+        evidence: path and status of the root, of the folder and of what was opened in it, for the trust gate.
     """
 
     __slots__ = ("evidence", "path")
@@ -52,7 +52,7 @@ class Folder:
             self.evidence.insert(1, (root, os.stat(root)))
 
     def open(self, name: str) -> tuple[int, os.stat_result]:
-        """Open a regular file in the folder for reading; return its descriptor and status.
+        """Open a file in the folder for reading; return its descriptor and status, which is evidence from then on.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -67,22 +67,22 @@ class Folder:
             if error.errno == errno.ELOOP:
                 raise _link(path) from None
             raise
-        return descriptor, os.fstat(descriptor)
+        status = os.fstat(descriptor)
+        self.evidence.append((path, status))
+        return descriptor, status
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file, which from then on is part of the evidence."""
+        """Return the content of a regular file. Raises as ``open`` does."""
         descriptor, status = self.open(name)
         try:
             if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
                 raise _refused(f"{self.path}/{name}", "is not a regular file")
-            content = read_all(descriptor, status.st_size)
+            return read_all(descriptor, status.st_size)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             raise
         finally:
             os.close(descriptor)
-        self.evidence.append((f"{self.path}/{name}", status))
-        return content
 
     def fetch(self, name: str, path: str, size: int) -> None:
         """Copy the first ``size`` bytes of a file to a path, which is created. Raises as ``open`` does."""

@@ -220,12 +220,14 @@ class Snapshot:
         parts: canonical ``"field":value`` texts, sorted by field: what ``identify`` takes.
     """
 
-    __slots__ = ("_values", "parts")
+    __slots__ = ("_immutable", "_type", "_values", "parts")
 
-    def __init__(self, parts: tuple[str, ...], values: tuple[Any, ...] | None) -> None:
-        self.parts = parts
+    def __init__(
+        self, parts: tuple[str, ...], of: type, values: tuple[Any, ...] | None = None, *, immutable: bool = False
+    ) -> None:
+        self.parts, self._type = parts, of
         # what the fields held, if fields are all there is: an identical immutable value needs no second look
-        self._values = values
+        self._values, self._immutable = values, immutable
 
     def difference(self, params: object, *, extend: Extend | None = None) -> str | None:
         """Return the path of the first param that is no longer encoded as it was, such as ``params.layers``, or None.
@@ -233,26 +235,25 @@ class Snapshot:
         A param that can no longer be encoded, or whose file is gone, has changed. ``FileContent`` looks at its file
         again; other I/O errors are raised as they are.
         """
-        try:
-            plan = _plan(params)
-        except Refusal:
-            return "params"
+        cls, values = type(params), self._values
+        plan = plan_of(cls)
         now = plan.fields_only(params)
-        if now is None or self._values is None or len(now) != len(self.parts):
-            return self._any_difference(params, extend)
-        if _IMMUTABLE.issuperset(map(type, now)) and all(map(is_, now, self._values)):
+        if values is None or now is None or cls is not self._type:
+            return self._any_difference(plan, params, extend)
+        if self._immutable and all(map(is_, now, values)):
             return None
         context = _context(plan, params, extend)
-        for name, value, before, part in zip(plan.names, now, self._values, self.parts, strict=True):
+        for name, value, before, part in zip(plan.names, now, values, self.parts, strict=True):
             if value is before and _immutable(value):
                 continue
             if _part_now(plan, name, value, params, context) != part:
                 return f"params.{name}"
         return None
 
-    def _any_difference(self, params: object, extend: Extend | None) -> str | None:
+    def _any_difference(self, plan: Plan, params: object, extend: Extend | None) -> str | None:
+        if not plan.suits_params:
+            return "params"
         before = {_name_of(part): part for part in self.parts}
-        plan = _plan(params)
         context = _context(plan, params, extend)
         try:
             held = plan.attributes(params)
@@ -287,23 +288,22 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
         UnkeyableParamError: one of them has no encoding; ``extend`` is asked first, as in ``encode``.
         OSError: the file of a FileContent cannot be read.
     """
+    cls = type(params)
+    plan = plan_of(cls)
     try:
-        plan = _plan(params)
-        check_untracked(plan, params)
+        if not plan.suits_params:
+            raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
         values = plan.fields_only(params)
-        plain = None if values is None or plan.own else scalar_parts(plan.prefixes, values)
-        if plain is not None:
-            return Snapshot(tuple(plain), values)
-        return Snapshot(tuple(plan.parts_of(params, values, _context(plan, params, extend))), values)
+        if values is not None and plan.plain:
+            parts = scalar_parts(plan.prefixes, values)
+            if parts is not None:
+                return Snapshot(parts, cls, values, immutable=True)
+        check_untracked(plan, params)
+        parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
+        immutable = values is not None and _IMMUTABLE.issuperset(map(type, values))
+        return Snapshot(parts, cls, values, immutable=immutable)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
-
-
-def _plan(params: object) -> Plan:
-    plan = plan_of(type(params))
-    if not plan.suits_params:
-        raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
-    return plan
 
 
 def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:

@@ -60,11 +60,11 @@ class Origin:
 
     def check(self, record: Record, address: Address, path: str) -> None:
         """Raise ForeignArtifactError if the artifact at ``path`` is not this class's own."""
-        found = record.class_path
-        if found == self.path or found in self.formerly:
+        found, cls = record.class_path, self.cls
+        if found == f"{cls.__module__}:{cls.__qualname__}" or found in self.formerly:
             return
         module, _, name = found.partition(":")
-        if "__main__" in (module, self.cls.__module__) and name == self.cls.__qualname__:
+        if "__main__" in (module, cls.__module__) and name == cls.__qualname__:
             return
         code = record.provenance.get("code")
         if code is None or code != self.digest:

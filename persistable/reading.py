@@ -96,28 +96,27 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
         Exception: whatever the format or the payload's own code raises on undamaged bytes.
     """
     outcome = _look_once(store, address, origin, injected)
-    for _ in range(_LOOKS):
-        if not isinstance(outcome, Damaged):
-            break
-        judged, outcome = outcome, _look_once(store, address, origin, injected)
-        if isinstance(outcome, Damaged) and outcome.raw == judged.raw:
-            break
+    if type(outcome) is Damaged:
+        for _ in range(_LOOKS):
+            judged, outcome = outcome, _look_once(store, address, origin, injected)
+            if not isinstance(outcome, Damaged) or outcome.raw == judged.raw:
+                break
     return outcome
 
 
 def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
-    try:
-        folder = store.enter(address.folder)
-    except FileNotFoundError:
-        return Missing(store.storage.locate(address.record))
     name = record_name(address.key)
     try:
+        folder = store.enter(address.folder)
         raw = folder.read(name)
     except FileNotFoundError:
-        return Missing(f"{folder.path}/{name}")
+        return Missing(store.storage.locate(address.record))
+    path = f"{folder.path}/{name}"
     try:
-        path = f"{folder.path}/{name}"
-        record = parse(raw, address, path)
+        try:
+            record = Record.parse(raw, address.key)
+        except UnknownSchema as unknown:
+            raise _newer(unknown, address, path) from None
         origin.check(record, address, path)
         choice = store.registry.for_loading(record.format, injected, record.distribution)
         try:
@@ -134,7 +133,7 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
                 raise
             raise Damage("was superseded while it was read") from None
     except Damage as damage:
-        return Damaged(damage.path or f"{folder.path}/{name}", damage.reason, raw)
+        return Damaged(damage.path or path, damage.reason, raw)
 
 
 def _is_superseded(folder: Folder | RemoteFolder, name: str, raw: bytes) -> bool:
@@ -152,9 +151,11 @@ def parse(raw: bytes, address: Address, path: str) -> Record:
     try:
         return Record.parse(raw, address.key)
     except UnknownSchema as unknown:
-        raise RecordSchemaError(
-            name=address.name, key=address.key, path=path, found=unknown.found, supported=SCHEMA
-        ) from None
+        raise _newer(unknown, address, path) from None
+
+
+def _newer(unknown: UnknownSchema, address: Address, path: str) -> RecordSchemaError:
+    return RecordSchemaError(name=address.name, key=address.key, path=path, found=unknown.found, supported=SCHEMA)
 
 
 class _OnlySigned(Exception):  # noqa: N818 - never leaves the module
@@ -169,10 +170,8 @@ def judge(store: ArtifactStore, address: Address, evidence: Evidence, record: Re
         _OnlySigned: it may, from a copy.
     """
     trust, keyed = store.trust, store.signing_key is not None
-    if not (choice.executes_code or trust.needs_signature or keyed):
-        return
     objection = trust.objection(evidence) if choice.executes_code or trust.needs_signature else None
-    if objection is None and not (trust.needs_signature or keyed):
+    if objection is None and not (keyed or trust.needs_signature):
         return
     signed = keyed and store.signed(record)
     if signed and objection is not None and trust.accepts_signature:
@@ -247,11 +246,11 @@ def _load(
     if record.is_folder:
         return _load_folder(store, address, folder, files, record, choice)
     file = files[0]
-    path = f"{folder.path}/{file.path}"
-    descriptor, size = _open(store, address, folder, file, record, choice)
+    descriptor, path, size = _open(store, address, folder, file, record, choice)
     try:
         file_io = _reader(choice, record)
-        if size > _SMALL and not (choice.executes_code or file_io.memory_mapped) and store.verify == "full":
+        is_verified = store.verify == "full"
+        if size > _SMALL and is_verified and not (choice.executes_code or file_io.memory_mapped):
             load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)  # see io.StreamLoader
             if load_stream is not None:
                 return Loaded(_read_stream(descriptor, file, path, load_stream), record, file_io)
@@ -260,9 +259,10 @@ def _load(
             payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
             return Loaded(payload, record, file_io)
         content = read_all(descriptor, size) if size <= _SMALL else _mapped(descriptor, size)
-        is_verified = store.verify == "full"
         if is_verified:
-            _compare(digest_of(content, _algorithm(file)), file, path)
+            found = digest_of(content, _algorithm(file))
+            if found != file.digest:
+                raise _differs(found, file, path)
         try:
             return Loaded(load_buffer(content), record, file_io)
         except Exception:
@@ -354,8 +354,8 @@ def read(file_io: FileIO[Any], path: str, metadata: Mapping[str, Any]) -> Any:
 
 def _open(
     store: ArtifactStore, address: Address, folder: Folder, file: PayloadFile, record: Record, choice: Choice
-) -> tuple[int, int]:
-    """Open the file of a payload, trusted and of the right size; return its descriptor and size.
+) -> tuple[int, str, int]:
+    """Open the file of a payload, trusted and of the right size; return its descriptor, path and size.
 
     Raises Damage, UntrustedArtifactError, OSError.
     """
@@ -365,17 +365,17 @@ def _open(
     except FileNotFoundError:
         judge(store, address, folder.evidence, record, choice)
         raise Damage("is missing", path) from None
+    size = status.st_size
     try:
-        folder.evidence.append((path, status))
         judge(store, address, folder.evidence, record, choice)
         if not stat.S_ISREG(status.st_mode):
             raise Damage("is not a regular file", path)
-        if status.st_size != file.bytes and store.verify != "off":
-            raise Damage(f"has {status.st_size} bytes instead of {file.bytes}", path)
+        if size != file.bytes and store.verify != "off":
+            raise Damage(f"has {size} bytes instead of {file.bytes}", path)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, status.st_size
+    return descriptor, path, size
 
 
 def _check_folder(
@@ -390,10 +390,9 @@ def _check_folder(
     judge(store, address, folder.evidence, record, choice)
     folder.evidence += _walked(folder, files)
     for file in files:
-        descriptor, _ = _open(store, address, folder, file, record, choice)
+        descriptor, path, _ = _open(store, address, folder, file, record, choice)
         try:
             if store.verify == "full":
-                path = f"{folder.path}/{file.path}"
                 _compare(digest_of_file(descriptor, file.bytes, _algorithm(file)), file, path)
         finally:
             os.close(descriptor)
@@ -465,7 +464,11 @@ def _algorithm(file: PayloadFile) -> str:
 
 def _compare(found: str, file: PayloadFile, path: str) -> None:
     if found != file.digest:
-        raise Damage(f"has the digest {found} instead of {file.digest}", path)
+        raise _differs(found, file, path)
+
+
+def _differs(found: str, file: PayloadFile, path: str) -> Damage:
+    return Damage(f"has the digest {found} instead of {file.digest}", path)
 
 
 def _blame_damage(descriptor: int, file: PayloadFile, path: str, *, verified: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
 
@@ -19,13 +19,18 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # the C function behind raw_decode
 _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
-_PROVENANCE = '\n  "provenance": '
-_CLASS = '\n    "class": "'
+_USUAL = re.compile(  # a payload of one file, and what stands up to the class: what a hit needs of most records
+    r'\n  "payload": \{\n    "format": TEXT,\n    "format_version": ([0-9]+),\n    "distribution": (?:null|TEXT),'
+    r'\n    "type": .*\n    "chosen": .*\n    "metadata": (\{.*\}),'
+    r'\n    "files": \[\n      \{"path": TEXT, "bytes": ([0-9]+), "digest": "((?:xxh3_128|sha256):[0-9a-f]+)"\}\n    \]'
+    r'\n  \},\n  "provenance": \{\n    "created": .*\n    "seconds": .*\n    "class": TEXT'.replace(
+        "TEXT", r'"([^"\\\x00-\x1f]*)"'
+    )
+)
 _TAIL = re.compile(
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
@@ -69,6 +74,9 @@ class PayloadEntry(NamedTuple):
     files: Sequence[PayloadFile]
 
 
+_Head: TypeAlias = "tuple[str, int, str | None, dict[str, Any], tuple[PayloadFile, ...], str]"
+
+
 class Record:
     """A record that was read and found undamaged.
 
@@ -85,6 +93,8 @@ class Record:
         files: the payload's files.
     """
 
+    _document: dict[str, Any] | None
+
     __slots__ = (
         "_document",
         "class_path",
@@ -97,24 +107,9 @@ class Record:
         "raw",
     )
 
-    def __init__(self, raw: bytes, key: str, class_path: str, payload: dict[str, Any]) -> None:
-        self.raw, self.key, self.class_path = raw, key, class_path
-        self.format: str = payload["format"]
-        self.format_version: int = payload["format_version"]
-        self.distribution: str | None = payload.get("distribution")
-        self.metadata: dict[str, Any] = payload["metadata"]
-        self._document: dict[str, Any] | None = None
-        # whether what a hit relies on is what it takes it for: a check can be computed by anybody
-        if not (
-            type(class_path) is type(self.format) is str
-            and type(self.metadata) is dict
-            and type(self.format_version) is int
-        ):
-            raise TypeError("one of its fields is of another type")
-        root = f"{key}-"
-        self.files: tuple[PayloadFile, ...] = tuple([_payload_file(entry, root) for entry in payload["files"]])
-        if not self.files:
-            raise Damage("names no payload file")
+    def __init__(self, raw: bytes, key: str, head: _Head) -> None:
+        self.raw, self.key, self._document = raw, key, None
+        self.format, self.format_version, self.distribution, self.metadata, self.files, self.class_path = head
 
     @property
     def document(self) -> dict[str, Any]:
@@ -204,23 +199,9 @@ class Record:
         if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
             _check(raw)
         try:
-            return cls(raw, key, *_head(raw, key))
+            return cls(raw, key, _head(raw.decode("ascii"), key))
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
-
-
-def _payload_file(entry: dict[str, Any], root: str) -> PayloadFile:
-    """Return what a record says of a file whose path has to start with ``root``."""
-    path, size, digest = entry["path"], entry["bytes"], entry["digest"]
-    if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
-        raise TypeError("one of its fields is of another type")
-    if not path.startswith(root) or not _is_inside(path):
-        raise Damage(f"names a payload file that cannot be its own: {path!r}")
-    return PayloadFile(path, size, digest)
-
-
-def _is_inside(path: str) -> bool:
-    return not ("\\" in path or "\0" in path) and ("/" not in path or not {"", ".", ".."}.intersection(path.split("/")))
 
 
 def _ending(check: str) -> bytes:
@@ -247,26 +228,53 @@ def _check(raw: bytes) -> None:
         raise Damage("does not have the digest it ends with")
 
 
-def _head(raw: bytes, key: str) -> tuple[str, dict[str, Any]]:
-    """Read what a hit needs: the class that wrote the payload, and the payload's entry.
+def _head(text: str, key: str) -> _Head:
+    """Read what a hit needs: format, its version and distribution, metadata, files, and the class of the payload.
 
     The layout is our own and the check has held, so most of the JSON can be skipped.
     """
-    text = raw.decode("ascii")
-    if text.startswith(_START % key):
-        payload = text.find(_PAYLOAD)
-        provenance = text.find(_PROVENANCE, payload)
-        known = text.find(_CLASS, provenance) + len(_CLASS)
-        class_path = text[known : text.find('"', known)]
-        if 0 < payload < provenance < known - len(_CLASS) and "\\" not in class_path:
-            return class_path, _scan(text, payload + len(_PAYLOAD))[0]
+    usual = _USUAL.match(text, text.find(_PAYLOAD))
+    if usual is None or not text.startswith(_START % key):
+        return _parsed(text, key)
+    format, version, distribution, metadata, path, size, digest, class_path = usual.groups()
+    if "/" in path or not path.startswith(f"{key}-"):
+        return _parsed(text, key)
+    held = {} if metadata == "{}" else json.loads(metadata)
+    return format, int(version), distribution, held, (PayloadFile(path, int(size), digest),), class_path
+
+
+def _parsed(text: str, key: str) -> _Head:
+    """Read the same from any JSON. What is relied on may be anything: a check can be computed by anybody."""
     document = json.loads(text)
     schema = document["record_schema"]
     if type(schema) is int and schema > SCHEMA:
         raise UnknownSchema(schema)
     if document["key"] != key:
         raise Damage(f"is the record of key {document['key']}")
-    return document["provenance"]["class"], document["payload"]
+    payload, class_path = document["payload"], document["provenance"]["class"]
+    format, version, metadata = payload["format"], payload["format_version"], payload["metadata"]
+    if not (type(class_path) is type(format) is str and type(metadata) is dict and type(version) is int):
+        raise TypeError("one of its fields is of another type")
+    return format, version, payload.get("distribution"), metadata, _files(payload["files"], key), class_path
+
+
+def _files(entries: Sequence[dict[str, Any]], key: str) -> tuple[PayloadFile, ...]:
+    """Return what a record says of its payload's files, whose paths have to start with the key."""
+    files = []
+    for entry in entries:
+        path, size, digest = entry["path"], entry["bytes"], entry["digest"]
+        if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
+            raise TypeError("one of its fields is of another type")
+        if not path.startswith(f"{key}-") or "\\" in path or "\0" in path or ("/" in path and not _is_inside(path)):
+            raise Damage(f"names a payload file that cannot be its own: {path!r}")
+        files.append(PayloadFile(path, size, digest))
+    if not files:
+        raise Damage("names no payload file")
+    return tuple(files)
+
+
+def _is_inside(path: str) -> bool:
+    return {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
 def _is_whole(document: dict[str, Any]) -> bool:

@@ -73,6 +73,9 @@ class Registry:
 
     Threads may share it.
 
+    Attributes:
+        is_observed: whether one of the plugins that are known so far observes events.
+
     Args:
         prefer: formats to use for types among equals, ``{"pandas.DataFrame": "feather"}``; also for types that no
             format claims.
@@ -108,6 +111,7 @@ class Registry:
         self._strict = strict
         self._lock = threading.RLock()
         self._known: Table | None = None
+        self.is_observed = False
         self._recorded: dict[str, Choice] = {}
         self._complete = False
         self._looking = False
@@ -173,6 +177,7 @@ class Registry:
 
     def _take(self, table: Table) -> None:
         self._known, self._recorded = table, {}
+        self.is_observed = bool(table.observers)
         self._rankings, self._encoders = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
 
     def _everything(self) -> Table:
@@ -291,7 +296,7 @@ class Registry:
         Raises:
             UnknownFormatError, FormatNotInstalledError, BrokenPluginError, AmbiguousFormatError: see ``named``.
         """
-        if isinstance(injected, FileIO) and format_name(type(injected)) == name:
+        if injected is not None and isinstance(injected, FileIO) and format_name(type(injected)) == name:
             return self.injected(injected)
         recorded = self._recorded  # of the table of now
         found = recorded.get(name)

@@ -19,6 +19,7 @@ TrustSetting: TypeAlias = "str | int | Iterable[str | int] | Trust"
 Evidence: TypeAlias = Sequence[tuple[str, os.stat_result]]  # path and status of everything on the way, outermost first
 
 _ROOT = 0
+_geteuid = getattr(os, "geteuid", lambda: _ROOT)
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH  # by others than the owner
 
 
@@ -29,31 +30,22 @@ class Trust:
     ``"signed"`` whatever is not signed with the store's key, data included; user names or numeric ids trust those users
     besides. What is signed with the store's key is trusted wherever it lies, except by ``"data-only"``.
 
+    Attributes:
+        setting: as it was given, as text.
+        needs_signature: whether only what is signed is loaded, whatever its format.
+
     Raises:
         ValueError: an unknown user name.
     """
 
-    __slots__ = ("_users", "setting")
+    __slots__ = ("_users", "needs_signature", "setting")
 
     def __init__(self, setting: TrustSetting = "own") -> None:
-        if isinstance(setting, Trust):
-            self.setting: str = setting.setting
-            self._users: frozenset[int] = setting._users
-            return
-        names = [setting] if isinstance(setting, str | int) else list(setting)
-        if names in (["own"], ["all"], ["data-only"], ["signed"]):
-            self.setting, self._users = str(names[0]), frozenset()
-        else:
-            users = [part.strip() for name in names or [""] for part in str(name).split(",")]
-            self.setting, self._users = ",".join(users), frozenset(map(_user_id, users))
+        self.setting, self._users = _policy(setting)
+        self.needs_signature = self.setting == "signed"
 
     def __repr__(self) -> str:
         return f"Trust({self.setting!r})"
-
-    @property
-    def needs_signature(self) -> bool:
-        """Whether only what is signed is loaded, whatever its format."""
-        return self.setting == "signed"
 
     @property
     def accepts_signature(self) -> bool:
@@ -62,13 +54,14 @@ class Trust:
 
     def objection(self, evidence: Evidence) -> tuple[str, str] | None:
         """Say (path, reason) why code from there is not trusted, or return None."""
-        if self.setting == "all":
+        setting = self.setting
+        if setting == "all":
             return None
-        if self.setting == "data-only":
+        if setting == "data-only":
             return (evidence[-1][0] if evidence else "the store"), "is read by a store with trust='data-only'"
         if not evidence:
             return "the store", "is not local, so its owner is not known"
-        me = os.geteuid() if hasattr(os, "geteuid") else _ROOT
+        me = _geteuid()
         for path, status in evidence:
             owner, mode = status.st_uid, status.st_mode
             if owner == me and not mode & _WRITABLE:
@@ -86,6 +79,17 @@ class Trust:
             if status.st_gid == _ROOT != me or not _group_is_trusted(status.st_gid, self._users | {me, _ROOT}):
                 return path, f"is writable by the group {_group_name(status.st_gid)} (mode {stat.S_IMODE(mode):04o})"
         return None
+
+
+def _policy(setting: TrustSetting) -> tuple[str, frozenset[int]]:
+    """Return a setting as text, and the users it names."""
+    if isinstance(setting, Trust):
+        return setting.setting, setting._users
+    names = [setting] if isinstance(setting, str | int) else list(setting)
+    if names in (["own"], ["all"], ["data-only"], ["signed"]):
+        return str(names[0]), frozenset()
+    users = [part.strip() for name in names or [""] for part in str(name).split(",")]
+    return ",".join(users), frozenset(map(_user_id, users))
 
 
 def _has_acl(path: str) -> bool:

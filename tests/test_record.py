@@ -14,6 +14,7 @@ from persistable.exceptions import CorruptArtifactError, RecordSchemaError
 from persistable.record import SCHEMA, Damage, PayloadEntry, PayloadFile, Record, UnknownSchema, render
 
 KEY = "0123456789abcdef0123456789abcdef"
+PROVENANCE = {"created": "2026-01-01T00:00:00.000Z", "seconds": 0.5, "class": "m:C", "versions": {}}
 IDENTITY = '{"schema": 1, "name": "x", "version": "0", "params": {}, "dependencies": []}'
 
 
@@ -25,7 +26,7 @@ def rendered(path: str = f"{KEY}-00000000.pickle", **changed: object) -> bytes:
         "untracked_params": {},
         "lineage": None,
         "payload": PayloadEntry("pickle", 1, None, "int", "", {}, [PayloadFile(path, 5, "xxh3_128:00")]),
-        "provenance": {"class": "m:C"},
+        "provenance": PROVENANCE,
         "algorithm": "xxh3_128",
     }
     return render(**(given | changed))
@@ -64,11 +65,33 @@ def test_round_trip() -> None:
     assert record.identity == json.loads(IDENTITY)
     assert record.untracked_params == {"path": "ä\n"}
     assert record.metadata == {"k": [1, None]}
-    assert record.provenance == {"class": "m:C"}
+    assert record.provenance == PROVENANCE
     assert record.files == tuple(entry.files)
     assert (record.main_path, record.size, record.raw) == (f"{KEY}-0", 12, raw)
     assert repr(record) == f"<Record x {KEY} npy 12 bytes>"
     assert "npy" in record._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        PayloadEntry("pickle", 1, None, "int", "", {}, [PayloadFile(f"{KEY}-0.pickle", 5, "xxh3_128:00")]),
+        PayloadEntry("npy", 12, "x 2", "int", "why", {"k": [1, {}]}, [PayloadFile(f"{KEY}-0.npy", 0, "sha256:0f")]),
+        PayloadEntry('"ä\\', 1, "ä\n", "", "", {}, [PayloadFile(f'{KEY}-"ä', 5, "xxh3_128:00")]),
+        PayloadEntry("zarr", 1, None, "", "", {}, [PayloadFile(f"{KEY}-0/a", 5, "xxh3_128:00")]),
+        PayloadEntry("two", 1, None, "", "", {}, [PayloadFile(f"{KEY}-0/{n}", n, "xxh3_128:00") for n in (1, 2)]),
+    ],
+)
+def test_the_layout_is_only_a_short_cut(entry: PayloadEntry) -> None:
+    """A record says the same in its own layout, which is read by one expression, and in any other."""
+    raw = rendered(payload=entry, identity=IDENTITY.replace("{}", '{"x": "\\n  \\"payload\\": {"}'))
+    document = json.loads(raw)
+    del document["check"]
+    own, other = Record.parse(raw, KEY), Record.parse(sealed(document), KEY)
+    for record in (own, other):
+        assert (record.format, record.format_version, record.distribution) == entry[:3]
+        assert (record.metadata, record.files, record.class_path) == (entry.metadata, tuple(entry.files), "m:C")
+        assert [*map(type, record.files[0])] == [str, int, str]
 
 
 def test_field_order(tmp_path) -> None:
