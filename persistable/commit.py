@@ -116,10 +116,14 @@ def _write(
                 path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged, apart=True)
         except FidelityError as error:
             storage.unstage(staged[-1])
-            if not choice.by_type:
+            if not choice.by_type or _is_used_up(payload, file_io):
                 raise
             declined.append(f"{choice.format} declined: {error.where}: {error.reason}")
             continue
+        except SaveError as error:
+            for reason in declined:  # whoever looks at the last format should know why it was asked
+                error.add_note(reason)
+            raise
         try:
             files = _sealed(storage, path, file_io, store.algorithm)
             if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
@@ -147,6 +151,11 @@ def _write(
         )
         return _Written(choice.format, file_io, Staged(path, suffix, entry))
     raise AssertionError("the last format accepts anything")
+
+
+def _is_used_up(payload: Any, file_io: FileIO[Any]) -> bool:
+    """Tell whether a format may have begun to read what can be read only once, so that no other can have all of it."""
+    return isinstance(payload, Iterator) and file_io.refusal(payload) is None
 
 
 def _saved(

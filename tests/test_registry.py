@@ -32,6 +32,7 @@ from persistable.exceptions import (
     FidelityError,
     FormatNotInstalledError,
     PluginWarning,
+    SaveError,
     UnkeyableParamError,
     UnknownFormatError,
 )
@@ -709,6 +710,16 @@ def test_a_payload_that_is_declined_goes_to_the_next_format_and_the_record_says_
         ".json",
         ".png",
     ]
+
+
+def test_when_pickle_fails_too_the_error_says_who_declined_before(site: Site, tmp_path: Path) -> None:
+    """The last format's own complaint does not hide why it was asked."""
+    site.format("png", "box.Image", refusal="it is too dark")
+    image = Image()
+    image.unpicklable = lambda: None  # type: ignore[attr-defined]
+    with pytest.raises(SaveError, match="pickle") as caught:
+        subject(tmp_path).generate(value=image)
+    assert "png declined: payload: it is too dark" in caught.value.__notes__
 
 
 def test_a_format_that_declines_while_it_writes_goes_to_the_next_one_too(site: Site, tmp_path: Path) -> None:

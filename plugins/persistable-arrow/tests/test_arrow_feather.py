@@ -95,6 +95,15 @@ def test_other_libraries_read_what_we_write(tmp_path):
     assert pa.feather.read_table(path).column_names == ["x", "s", "i"]
 
 
+def test_polars_reads_missing_values_of_categoricals_and_levels(tmp_path):
+    level = pd.MultiIndex.from_arrays([["p", None, "q"], [1, 2, 3]], names=["k", "n"])
+    frame = pd.DataFrame({"c": pd.Categorical(["b", None, "a"])}, index=level)
+    FeatherFileIO().save(frame, tmp_path / "x.arrow")
+    read = pl.read_ipc(tmp_path / "x.arrow")
+    assert read["c"].to_list() == ["b", None, "a"]
+    assert read["k"].to_list() == ["p", None, "q"]
+
+
 def test_files_of_others_load_as_tables(tmp_path):
     pl.DataFrame({"x": [1], "c": pl.Series(["a"], dtype=pl.Categorical)}).write_ipc(tmp_path / "p.arrow")
     assert FeatherFileIO().load(tmp_path / "p.arrow").column("x").to_pylist() == [1]

@@ -453,6 +453,27 @@ def test_polars_frames_come_back_equal(round_trip, difference):
         assert difference(payload, round_trip(payload)) is None
 
 
+@pytest.mark.parametrize("file_io", [ParquetFileIO(), FeatherFileIO(), CsvFileIO()], ids=lambda f: f.name)
+@pytest.mark.parametrize("names", [[""], ["", "a"], ["column_0", "", "x"]], ids=repr)
+def test_a_polars_column_without_a_name_keeps_none(file_io, names, round_trip, difference):
+    frame = pl.DataFrame({name: [1, 2] for name in names})
+    for payload in (frame, frame.clear()):
+        assert difference(payload, round_trip(payload, file_io)) is None
+
+
+@pytest.mark.parametrize("file_io", [ParquetFileIO(), FeatherFileIO(), CsvFileIO()], ids=lambda f: f.name)
+def test_metadata_under_the_keys_of_the_format_itself_come_back(file_io, round_trip, difference):
+    metadata = {"ARROW:schema": "not one", "persistable": "{}", "pandas": "not JSON"}
+    table = pa.table({"x": [1]}).replace_schema_metadata(metadata)
+    assert difference(table, round_trip(table, file_io)) is None
+
+
+def test_a_reader_keeps_metadata_under_the_keys_of_the_format_itself(round_trip, difference):
+    table = pa.table({"x": [1]}).replace_schema_metadata({"ARROW:schema": "not one"})
+    assert difference(table, round_trip(table.to_reader())) is None
+    assert difference(table, round_trip(table, loader=ParquetFileIO(as_reader=True)).read_all()) is None
+
+
 def test_options_are_used_shown_and_picklable(tmp_path, round_trip):
     file_io = ParquetFileIO(compression="zstd", compression_level=3, row_group_size=2, columns=["x"])
     assert repr(pickle.loads(pickle.dumps(file_io))) == repr(file_io)
@@ -480,6 +501,12 @@ def test_options_are_used_shown_and_picklable(tmp_path, round_trip):
         ({"row_group_size": True}, TypeError, "not True"),
         ({"use_dictionary": "x"}, TypeError, "a list of columns, not 'x'"),
         ({"use_dictionary": 1}, TypeError, "not 1"),
+        ({"columns": "ab"}, TypeError, "columns has to be a list of labels, not 'ab'"),
+        ({"filters": ("a", "<", 2)}, ValueError, r"lists of \(column, op, value\), not \('a', '<', 2\)"),
+        ({"filters": [("a", "<")]}, ValueError, "lists of"),
+        ({"filters": [("a", "~", 2)]}, ValueError, "lists of"),
+        ({"filters": ["a < 2"]}, ValueError, "lists of"),
+        ({"filters": []}, ValueError, "lists of"),
     ],
     ids=str,
 )
@@ -505,6 +532,19 @@ def test_columns_and_filters_choose_by_label_and_keep_the_index(round_trip, diff
     assert difference(round_trip(POLARS, loader=ParquetFileIO(columns=["enum"])), POLARS[["enum"]]) is None
     with pytest.raises(KeyError, match="no column 'z'"):
         round_trip(WIDE, loader=ParquetFileIO(columns=["z"]))
+
+
+def test_filters_find_their_column_by_exact_type_and_never_guess(round_trip):
+    twins = pd.DataFrame([[1, 10], [10, 1]], columns=pd.Index([1, True], dtype=object))
+    assert list(round_trip(twins, loader=ParquetFileIO(filters=[(1, "==", 1)])).index) == [0]
+    assert round_trip(twins, loader=ParquetFileIO(filters=[(True, "==", 1)])).iloc[0, 0] == 10
+    same = pd.DataFrame([[1, 10], [10, 1]], columns=["a", "a"])
+    with pytest.raises(ValueError, match="'a' may mean each of 2 columns"):
+        round_trip(same, loader=ParquetFileIO(filters=[("a", "==", 1)]))
+    with pytest.raises(KeyError, match="no column 0 to filter by"):  # which pyarrow takes for a position
+        round_trip(pd.DataFrame({"a": [1], "b": [2]}), loader=ParquetFileIO(filters=[(0, "==", 1)]))
+    by_level = round_trip(WIDE, loader=ParquetFileIO(filters=[("when", ">", DAYS[0])]))
+    assert list(by_level.index) == list(DAYS[1:])
 
 
 def test_another_file_than_the_recorded_one_is_refused_by_its_sizes(tmp_path):

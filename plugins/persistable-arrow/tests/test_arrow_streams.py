@@ -47,6 +47,22 @@ def test_a_reader_is_parquet_by_its_type(tmp_path):
     assert reader.payload.equals(TABLE)
 
 
+class ChangingP(Persistable[Any, PersistableParams]):
+    """Generate a reader whose second batch has another schema."""
+
+    def _generate_payload(self, **untracked):
+        batches = iter([pa.record_batch({"x": [1]}), pa.record_batch({"y": [1]})])
+        return pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches)
+
+
+def test_a_reader_that_breaks_half_way_says_why_instead_of_being_offered_to_pickle(tmp_path):
+    registry = Registry(discover=False)
+    registry.add(hooks, name="arrow", distribution="persistable-arrow", version="1")
+    with pytest.raises(FidelityError, match="batch 1: its schema differs"):
+        ChangingP(ArtifactStore(tmp_path, registry=registry), PersistableParams()).generate()
+    assert not list(tmp_path.rglob(".tmp*"))
+
+
 def test_an_iterator_of_batches_comes_back_as_a_table(path):
     ParquetFileIO(row_group_size=100).save(iter(TABLE.to_batches(30)), path)
     assert ParquetFileIO().load(path).equals(TABLE)

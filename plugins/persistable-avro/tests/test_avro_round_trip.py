@@ -369,6 +369,11 @@ def test_deep_and_cyclic_values_are_refused(tmp_path):
         (["long", "double"], 1 << 70, "come back as"),
         (["double", "long"], 1, "come back as 1.0 (float)"),
         (["string", "bytes"], bytearray(b"x"), "come back as"),
+        (
+            [{"type": "long", "logicalType": f"{local}timestamp-micros"} for local in ("", "local-")],
+            datetime(2020, 1, 1),
+            "datetime.datetime(2020, 1, 1, 0, 0) would come back as datetime.datetime(2020, 1, 1, 0, 0, tzinfo=",
+        ),
         ({"type": "long", "logicalType": "timestamp-micros"}, 5, "no datetime"),
         ({"type": "long", "logicalType": "timestamp-micros"}, datetime(2020, 1, 1), "naive"),
         ({"type": "long", "logicalType": "timestamp-millis"}, datetime(2020, 1, 1, 0, 0, 0, 1, UTC), "cut off"),

@@ -188,7 +188,7 @@ def _encode_codes(codes: Any, values: Any, ordered: bool, where: str) -> tuple[A
         dictionary = dictionary.combine_chunks()
     if dictionary.null_count:
         raise Declined(where, "a missing value among them")
-    indices = pyarrow.array(codes, mask=codes < 0)
+    indices = pyarrow.array(numpy.maximum(codes, 0), mask=codes < 0)  # polars reads no -1, not even below a null
     array = pyarrow.DictionaryArray.from_arrays(indices, dictionary, ordered=ordered)
     return array, {"values": note, "by_text": by_text}
 

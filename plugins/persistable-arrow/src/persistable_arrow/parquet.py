@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,6 +92,9 @@ class ParquetFileIO(FrameFileIO[Any]):
         columns_given = isinstance(use_dictionary, Sequence) and not isinstance(use_dictionary, str)
         if not isinstance(use_dictionary, bool) and not columns_given:
             raise TypeError(f"use_dictionary has to be True, False or a list of columns, not {use_dictionary!r}")
+        if isinstance(columns, (str, bytes)):
+            raise TypeError(f"columns has to be a list of labels, not {columns!r}")
+        _check_filters(filters)
         if as_reader and filters is not None:
             raise ValueError("as_reader reads all rows: filter its batches instead")
         self.compression, self.compression_level = compression, compression_level
@@ -229,7 +232,7 @@ class ParquetFileIO(FrameFileIO[Any]):
         labels, levels = self._labels(note, names)
         kept = []
         for label in self.columns:
-            found = [i for i, other in enumerate(labels) if type(other) is type(label) and other == label]
+            found = _positions(labels, label)
             if not found:
                 raise KeyError(f"no column {label!r}; there are {labels}")
             kept += found
@@ -248,17 +251,32 @@ class ParquetFileIO(FrameFileIO[Any]):
         labels, _ = self._labels(note, names)
         filters = self.filters
         if not isinstance(filters, pyarrow.compute.Expression):
-            renamed = {label: name for label, name in zip(labels, names, strict=False) if label != name}
-            filters = _rename_filters(filters, renamed)
+            filters = _rename_filters(filters, lambda label: _name_of(label, labels, names))
         columns = None if positions is None else [names[i] for i in positions]
         return pyarrow.parquet.read_table(str(filepath), columns=columns, filters=filters, partitioning=None)
 
 
-def _rename_filters(filters: Any, renamed: dict[Any, str]) -> Any:
+def _positions(labels: Sequence[Any], label: Any) -> list[int]:
+    return [i for i, other in enumerate(labels) if type(other) is type(label) and other == label]
+
+
+def _name_of(label: Any, labels: Sequence[Any], names: Sequence[str]) -> str:
+    """Return the name in the file of the one column that a filter is on, which may be a level of the index."""
+    found = _positions(labels, label) or _positions(names, label)
+    if not found:
+        raise KeyError(f"no column {label!r} to filter by; there are {labels}")
+    if len(found) > 1:
+        raise ValueError(f"a filter on {label!r} may mean each of {len(found)} columns of that label")
+    return names[found[0]]
+
+
+def _rename_filters(filters: Any, name_of: Callable[[Any], str]) -> Any:
     if isinstance(filters, tuple):
         column, operator, value = filters
-        return renamed.get(column, column), operator, value
-    return [_rename_filters(part, renamed) for part in filters]
+        return name_of(column), operator, value
+    if not isinstance(filters, list):
+        raise TypeError(f"{filters!r} is no list")
+    return [_rename_filters(part, name_of) for part in filters]
 
 
 def _read_batches(file: Any, note: dict[str, Any] | None, positions: list[int] | None, stored: int) -> Any:
@@ -297,3 +315,12 @@ def _check_level(compression: str, level: Any) -> None:
         pyarrow.Codec(compression, level)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"compression {compression!r} does not take the level {level!r}: {error}") from error
+
+
+def _check_filters(filters: Any) -> None:
+    if filters is None or isinstance(filters, pyarrow.compute.Expression):
+        return
+    try:
+        pyarrow.parquet.filters_to_expression(_rename_filters(filters, lambda _: "column"))
+    except (ValueError, TypeError, pyarrow.ArrowException) as error:
+        raise ValueError(f"filters has to be an expression or lists of (column, op, value), not {filters!r}") from error

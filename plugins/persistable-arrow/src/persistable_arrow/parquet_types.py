@@ -12,6 +12,8 @@ from persistable_arrow.schema import LEVEL_KEY, flatten_dictionary, pack_schema
 
 __all__ = ["check_type", "physical_schema", "to_physical"]
 
+_SCHEMA_KEY = b"ARROW:schema"
+
 
 def check_type(data_type: Any, where: str, nested: bool = False) -> None:
     """Raise Declined for an Arrow type that parquet does not give back, naming the column ``where``."""
@@ -74,7 +76,9 @@ def physical_schema(schema: Any) -> Any:
     """Return the schema as parquet keeps it, with unique names."""
     names = unique_names(schema.names)
     fields = [_physical_field(field, name) for field, name in zip(schema, names, strict=True)]
-    return pyarrow.schema(fields, metadata=schema.metadata)
+    metadata = dict(schema.metadata or {})
+    metadata.pop(_SCHEMA_KEY, None)  # the note has it; pyarrow would take it for its own and fail to load the file
+    return pyarrow.schema(fields, metadata=metadata or None)
 
 
 def _physical_field(field: Any, name: str) -> Any:

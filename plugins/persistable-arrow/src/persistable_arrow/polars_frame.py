@@ -43,7 +43,7 @@ def from_table(table: Any, note: dict[str, Any], kept: Sequence[int] | None = No
     """Return the frame of a table; ``kept`` are the positions of the columns that were asked for, None for all."""
     notes = note["dtypes"] if kept is None else [note["dtypes"][i] for i in kept]
     # from_arrow of a table without rows loses categories: columns are built one by one from their noted dtypes
-    series = []
+    series = {}  # by name, as polars calls a nameless one column_0 when it is given a list
     for name, column, dtype_note in zip(table.column_names, table.columns, notes, strict=True):
         dtype = _decode_dtype(dtype_note)
         if pyarrow.types.is_dictionary(column.type):
@@ -51,7 +51,7 @@ def from_table(table: Any, note: dict[str, Any], kept: Sequence[int] | None = No
         read = polars.Series(name, polars.from_arrow(column), strict=True) if len(column) else None
         if read is None:
             read = polars.Series(name, [], dtype=dtype)
-        series.append(read if read.dtype == dtype else read.cast(dtype))
+        series[name] = read if read.dtype == dtype else read.cast(dtype)
     return polars.DataFrame(series)
 
 
