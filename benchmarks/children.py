@@ -27,7 +27,7 @@ class Child:
         assert self.process.stdout is not None
         self.stdin, self.stdout, self._read = self.process.stdin, self.process.stdout, b""
         if not self.receive():
-            raise ImportError(f"{command[2]} does not start")
+            raise ImportError(f"{command[-3]} does not start")
 
     def send(self, **message: Any) -> None:
         """Ask."""
@@ -73,11 +73,11 @@ def plain_environment() -> dict[str, str]:
 
 def contestant(name: str, payload: str, folder: str) -> Child:
     """Start a contestant in a process of its own. Raises ImportError if its library is missing."""
-    python = sys.executable
+    python = [sys.executable]
     if name.startswith("persistable 1"):
-        python = predecessor_python()
+        python = [predecessor_python(), "-E"]  # PYTHONPATH may lead to the persistable of today
     os.makedirs(folder, exist_ok=True)
-    return Child([python, str(HERE / "contestant.py"), name, payload, folder])
+    return Child([*python, str(HERE / "contestant.py"), name, payload, folder])
 
 
 def predecessor_python(*, install: bool = False) -> str:
