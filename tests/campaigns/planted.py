@@ -428,6 +428,35 @@ def _links(setting: Setting, tally: Tally) -> None:
             tally.rounds += 1
             with _scratch() as folder:
                 _link(setting, tally, folder, name, kind)
+    for name in ("folder", "record", "payload", "lineage"):
+        for payload_io, value in (("pickle", b"x"), ("json", [1]), ("text", "x" * (2 << 20))):
+            tally.rounds += 1
+            with _scratch() as folder:
+                _lead_out(setting, tally, folder, name, payload_io, value)
+
+
+def _lead_out(setting: Setting, tally: Tally, folder: Path, name: str, payload_io: str, value: Any) -> None:
+    """Move a part of a good artifact out of the store, and leave a link to it: it is not read any more."""
+    what = f"{name} of a {payload_io} led outside by a link"
+    store = ArtifactStore(folder / "data", **setting.options)
+    made = blob(store, upstream=True, payload_io=payload_io)
+    made.generate(value=value)
+    (address,) = store.list()
+    lineage = folder / "data" / "blob" / f"{made.key}.lineage.json"
+    path = lineage if name == "lineage" else _part(folder / "data", name)
+    path.rename(folder / "outside")
+    path.symlink_to(folder / "outside")
+    try:
+        if name == "lineage":
+            store.lineage(address)
+        else:
+            blob(store, upstream=True).load()
+    except Exception as error:  # noqa: BLE001 - a refusal, told in the row
+        tally.saw(type(error).__name__)
+    else:
+        tally.fault("served", what)
+    found = [finding.problem for finding in store.check()]  # of a folder that is a link nothing is looked at
+    tally.require(all(found) and bool(found) == (name != "folder"), "served", f"{what}, by check(): {found}")
 
 
 def _link(setting: Setting, tally: Tally, folder: Path, name: str, kind: str) -> None:
