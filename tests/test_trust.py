@@ -196,7 +196,9 @@ def test_settings(given: Any, setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "no such user", "Own", "own,all", ["own", "root"], "root,", -1, "-1", True, [], [""], "²"], ids=repr
+    "given",
+    ["", "no such user", "Own", "own,all", ["own", "root"], "root,", -1, "-1", True, [], [""], "²", b"all", b"\0"],
+    ids=repr,
 )
 def test_bad_settings(given: Any, monkeypatch) -> None:
     """Anything else is a ValueError that says what there is, at construction; from the environment on first use."""

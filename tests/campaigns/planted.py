@@ -370,27 +370,29 @@ _FORGERIES: Mapping[str, Callable[[Path, Path], None]] = {
 
 
 def _signed(setting: Setting, tally: Tally) -> None:
-    """Forge in a store where everybody may write, and that has a key of which the attacker has none."""
+    """Forge in a store that has a key of which the attacker has none, and where mostly everybody may write."""
     from persistable.signing import keygen
 
     for where, forge in _FORGERIES.items():
         for theirs_io in ("pickle", "text"):
             for key in (None, "their.key"):
-                for trust in (None, "signed"):
+                # where nobody else can write, it is the signature alone that trust="signed" finds missing
+                for trust, mode in ((None, 0o777), ("signed", 0o777), ("signed", 0o755)):
                     tally.rounds += 1
                     with _scratch() as folder:
                         keygen(folder / "my.key")
                         keygen(folder / "their.key")
                         own = {"signing_key": folder / "my.key"} | ({"trust": trust} if trust else {})
                         own |= dict(setting.options)
-                        _forge(tally, folder, own, where, forge, theirs_io, key and folder / key)
+                        _forge(tally, folder, own, where, forge, theirs_io, key and folder / key, mode)
 
 
 def _forge(
-    tally: Tally, folder: Path, own: dict[str, Any], where: str, forge: Any, theirs_io: str, key: Path | None
+    tally: Tally, folder: Path, own: dict[str, Any], where: str, forge: Any, theirs_io: str, key: Path | None, mode: int
 ) -> None:
     mark, theirs, root = folder / "mark", folder / "theirs", folder / "data"
-    what = f"{where}, {theirs_io}, {'signed with their key' if key else 'unsigned'}, trust={own.get('trust')}"
+    signed = "signed with their key" if key else "unsigned"
+    what = f"{where}, {theirs_io}, {signed}, trust={own.get('trust')}, mode {mode:o}"
     store = ArtifactStore(root, **own)
     made = blob(store, payload_io="text")
     made.generate(value="genuine")
@@ -404,7 +406,7 @@ def _forge(
     if mark.is_dir():
         mark.rmdir()
     forge(root, theirs)
-    (root / "blob").chmod(0o777)
+    (root / "blob").chmod(mode)
     fresh = blob(store, payload_io=None)
     try:
         fresh.load()
