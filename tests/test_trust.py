@@ -244,7 +244,7 @@ def test_judged_before_the_format_is_imported(tmp_path) -> None:
     """The gate comes before the format: a refused artifact imports nothing and reads no payload."""
     made = stored(fast(tmp_path), OLD)
     parts(made)["record"].chmod(0o666)
-    with mock.patch("persistable.discovery.load_object", side_effect=AssertionError("imported")):
+    with mock.patch("persistable.choice.load_object", side_effect=AssertionError("imported")):
         refused(fast(tmp_path))
 
 
