@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
+from persistable.display import printable
 
 __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "render"]
 
@@ -174,8 +175,8 @@ class Record:
         return sum(file.bytes for file in self.files)
 
     def __repr__(self) -> str:
-        identity = self.document["identity"]
-        return f"<Record {identity['name']} {self.key} {self.format} {self.size} bytes>"
+        name = printable(self.document["identity"]["name"])
+        return f"<Record {name} {self.key} {printable(self.format)} {self.size} bytes>"
 
     def _repr_html_(self) -> str:
         import html
@@ -263,7 +264,13 @@ def _files(entries: Sequence[dict[str, Any]], key: str) -> tuple[PayloadFile, ..
     files = []
     for entry in entries:
         path, size, digest = entry["path"], entry["bytes"], entry["digest"]
-        if not (type(path) is type(digest) is str and type(size) is int and size >= 0 and digest.startswith(_DIGESTS)):
+        if not (
+            type(path) is type(digest) is str
+            and type(size) is int
+            and size >= 0
+            and digest.startswith(_DIGESTS)
+            and digest.isprintable()  # errors show it
+        ):
             raise TypeError("one of its fields is of another type")
         if not path.startswith(f"{key}-") or "\\" in path or "\0" in path or ("/" in path and not _is_inside(path)):
             raise Damage(f"names a payload file that cannot be its own: {path!r}")

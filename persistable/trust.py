@@ -85,7 +85,7 @@ def _policy(setting: TrustSetting) -> tuple[str, frozenset[int]]:
     """Return a setting as text, and the users it names."""
     if isinstance(setting, Trust):
         return setting.setting, setting._users
-    names = [setting] if isinstance(setting, str | int) else list(setting)
+    names = [setting] if isinstance(setting, str | int | bytes) else list(setting)  # bytes would be a list of ids
     if names in (["own"], ["all"], ["data-only"], ["signed"]):
         return str(names[0]), frozenset()
     users = [part.strip() for name in names or [""] for part in str(name).split(",")]

@@ -32,7 +32,7 @@ ARROWS = {
     "address": "naming",
     "journal": "display naming",
     "redaction": "",
-    "record": "digest",
+    "record": "digest display",
     "provenance": "address exceptions record version",
     # params and identity: values become text, text becomes a key
     "canonical": "",

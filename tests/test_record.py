@@ -286,6 +286,7 @@ def test_hostile_paths(path: str) -> None:
         changed("payload", "files", 0, "bytes", to=True),
         changed("payload", "files", 0, "digest", to=None),
         changed("payload", "files", 0, "digest", drop=True),
+        changed("payload", "files", 0, "digest", to="xxh3_128:0\nERROR forged"),
         changed("provenance", drop=True),
         changed("provenance", to="m:C"),
     ],
@@ -303,3 +304,10 @@ def test_deep_json_is_damage() -> None:
     raw = body + f'"check": "xxh3_128:{xxhash.xxh3_128_hexdigest(body)}"\n}}\n'.encode()
     with pytest.raises(Damage):
         assert Record.parse(raw, KEY).document
+
+
+def test_repr_stays_a_line() -> None:
+    """Neither the name nor the format that a record brings breaks out of its repr."""
+    forged = "a\nERROR forged\x1b[2J"
+    for raw in (changed("identity", "name", to=forged), changed("payload", "format", to=forged)):
+        assert repr(Record.parse(raw, KEY)).isprintable()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from dict_storage import DictStorage
-from specimens import fast, loaded, stored
+from specimens import NOBODY, ROOT, fast, loaded, stored
 
 from persistable import ArtifactStore
 from persistable.exceptions import (
@@ -75,6 +75,27 @@ def test_a_bad_key_file_is_refused(tmp_path: Path, content: str, mode: int, matc
     with pytest.raises(SigningKeyError, match=match) as caught:
         read_key(str(path))
     assert "xyz" not in str(caught.value)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+def test_a_key_file_of_somebody_else_is_refused(key: Path) -> None:
+    """Its owner could have others sign, whoever may read it."""
+    os.chown(key, NOBODY, NOBODY)
+    with pytest.raises(SigningKeyError, match="belongs to uid"):
+        read_key(str(key))
+
+
+def test_every_character_of_a_signature_counts(tmp_path: Path, key: Path) -> None:
+    """No part of a signature, of the data or of the key alone is enough."""
+    keygen(tmp_path / "other")
+    mine, other = read_key(str(key)), read_key(str(tmp_path / "other"))
+    signature = mine.sign(b"data")
+    assert mine.verifies(b"data", signature)
+    for at, character in enumerate(signature):
+        assert not mine.verifies(b"data", signature[:at] + ("0" if character != "0" else "1") + signature[at + 1 :])
+        assert not mine.verifies(b"data", signature[:at])
+    assert not mine.verifies(b"data", other.sign(b"data"))
+    assert not mine.verifies(b"date", signature)
 
 
 def test_a_key_in_the_store_is_refused(tmp_path: Path) -> None:
@@ -205,6 +226,30 @@ def test_nobody_can_change_the_payload_between_check_and_use(tmp_path: Path, key
     finally:
         stop.set()
         attacker.join()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_what_was_verified_is_what_is_read(tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payload that is overwritten right after its digest was taken is read as it was then."""
+    from persistable import reading
+
+    root, value = tmp_path / "data", b"x" * (3 << 20)
+    made = stored(fast(root, signing_key=key), value)
+    open_up(root)
+    payload, taken, digest_of = Path(made.persist_filepath), [], reading.digest_of
+    bomb = pickle.dumps(Bomb(tmp_path / "executed"))
+
+    def overtaken(*args: Any) -> str:
+        found = digest_of(*args)
+        with payload.open("r+b") as file:
+            file.write(bomb)
+        taken.append(found)
+        return found
+
+    monkeypatch.setattr(reading, "digest_of", overtaken)
+    assert loaded(fast(root, signing_key=key, cache="off")) == value
+    assert made.record.files[0].digest in taken
+    assert payload.read_bytes().startswith(bomb)
     assert not (tmp_path / "executed").exists()
 
 

@@ -456,6 +456,20 @@ def test_sweep_takes_only_litter(tmp_path) -> None:
     assert not (tmp_path / "not there").exists()
 
 
+def test_a_sweep_leaves_all_payloads_of_a_damaged_record(tmp_path) -> None:
+    """Where the record cannot say which of two payloads is the superseded one, both stay."""
+    made = stored(fast(tmp_path), OLD)
+    (tmp_path / "blob" / f"{made.key}-00000000.pickle").write_bytes(b"another")
+    record = tmp_path / "blob" / f"{made.key}.json"
+    intact = record.read_bytes()
+    record.write_bytes(intact[:-20])
+    before = files(tmp_path)
+    assert fast(tmp_path).sweep(grace=0).names == ()
+    assert files(tmp_path) == before
+    record.write_bytes(intact)
+    assert fast(tmp_path).sweep(grace=0).names == (f"blob/{made.key}-00000000.pickle",)
+
+
 def test_sweep_beside_a_writer(tmp_path) -> None:
     """Sweeps without grace beside a writer that overwrites all the time cost it nothing."""
     from specimens import kill, spawn

@@ -196,7 +196,9 @@ def test_settings(given: Any, setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "no such user", "Own", "own,all", ["own", "root"], "root,", -1, "-1", True, [], [""], "²"], ids=repr
+    "given",
+    ["", "no such user", "Own", "own,all", ["own", "root"], "root,", -1, "-1", True, [], [""], "²", b"all", b"\0"],
+    ids=repr,
 )
 def test_bad_settings(given: Any, monkeypatch) -> None:
     """Anything else is a ValueError that says what there is, at construction; from the environment on first use."""
@@ -242,7 +244,7 @@ def test_judged_before_the_format_is_imported(tmp_path) -> None:
     """The gate comes before the format: a refused artifact imports nothing and reads no payload."""
     made = stored(fast(tmp_path), OLD)
     parts(made)["record"].chmod(0o666)
-    with mock.patch("persistable.discovery.load_object", side_effect=AssertionError("imported")):
+    with mock.patch("persistable.choice.load_object", side_effect=AssertionError("imported")):
         refused(fast(tmp_path))
 
 

@@ -108,11 +108,12 @@ def _read_only_file_system(tally: Tally, folder: Path) -> None:
 
 
 def _unreadable(tally: Tally, folder: Path) -> None:
-    """What cannot be read is an error and no miss: nothing is generated over it."""
+    """What cannot be read is an error and no miss: nothing is generated over it, although that could be persisted."""
     root = folder / "data"
     _filled(root, tally)
-    for path in root.rglob("*"):
-        if path.is_file():
+    for path in [root, *root.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY)
+        if path.is_file() and path.name != ".lock":
             path.chmod(0)
 
     def work() -> Tally:

@@ -370,27 +370,29 @@ _FORGERIES: Mapping[str, Callable[[Path, Path], None]] = {
 
 
 def _signed(setting: Setting, tally: Tally) -> None:
-    """Forge in a store where everybody may write, and that has a key of which the attacker has none."""
+    """Forge in a store that has a key of which the attacker has none, and where mostly everybody may write."""
     from persistable.signing import keygen
 
     for where, forge in _FORGERIES.items():
         for theirs_io in ("pickle", "text"):
             for key in (None, "their.key"):
-                for trust in (None, "signed"):
+                # where nobody else can write, it is the signature alone that trust="signed" finds missing
+                for trust, mode in ((None, 0o777), ("signed", 0o777), ("signed", 0o755)):
                     tally.rounds += 1
                     with _scratch() as folder:
                         keygen(folder / "my.key")
                         keygen(folder / "their.key")
                         own = {"signing_key": folder / "my.key"} | ({"trust": trust} if trust else {})
                         own |= dict(setting.options)
-                        _forge(tally, folder, own, where, forge, theirs_io, key and folder / key)
+                        _forge(tally, folder, own, where, forge, theirs_io, key and folder / key, mode)
 
 
 def _forge(
-    tally: Tally, folder: Path, own: dict[str, Any], where: str, forge: Any, theirs_io: str, key: Path | None
+    tally: Tally, folder: Path, own: dict[str, Any], where: str, forge: Any, theirs_io: str, key: Path | None, mode: int
 ) -> None:
     mark, theirs, root = folder / "mark", folder / "theirs", folder / "data"
-    what = f"{where}, {theirs_io}, {'signed with their key' if key else 'unsigned'}, trust={own.get('trust')}"
+    signed = "signed with their key" if key else "unsigned"
+    what = f"{where}, {theirs_io}, {signed}, trust={own.get('trust')}, mode {mode:o}"
     store = ArtifactStore(root, **own)
     made = blob(store, payload_io="text")
     made.generate(value="genuine")
@@ -404,7 +406,7 @@ def _forge(
     if mark.is_dir():
         mark.rmdir()
     forge(root, theirs)
-    (root / "blob").chmod(0o777)
+    (root / "blob").chmod(mode)
     fresh = blob(store, payload_io=None)
     try:
         fresh.load()
@@ -428,6 +430,35 @@ def _links(setting: Setting, tally: Tally) -> None:
             tally.rounds += 1
             with _scratch() as folder:
                 _link(setting, tally, folder, name, kind)
+    for name in ("folder", "record", "payload", "lineage"):
+        for payload_io, value in (("pickle", b"x"), ("json", [1]), ("text", "x" * (2 << 20))):
+            tally.rounds += 1
+            with _scratch() as folder:
+                _lead_out(setting, tally, folder, name, payload_io, value)
+
+
+def _lead_out(setting: Setting, tally: Tally, folder: Path, name: str, payload_io: str, value: Any) -> None:
+    """Move a part of a good artifact out of the store, and leave a link to it: it is not read any more."""
+    what = f"{name} of a {payload_io} led outside by a link"
+    store = ArtifactStore(folder / "data", **setting.options)
+    made = blob(store, upstream=True, payload_io=payload_io)
+    made.generate(value=value)
+    (address,) = store.list()
+    lineage = folder / "data" / "blob" / f"{made.key}.lineage.json"
+    path = lineage if name == "lineage" else _part(folder / "data", name)
+    path.rename(folder / "outside")
+    path.symlink_to(folder / "outside")
+    try:
+        if name == "lineage":
+            store.lineage(address)
+        else:
+            blob(store, upstream=True).load()
+    except Exception as error:  # noqa: BLE001 - a refusal, told in the row
+        tally.saw(type(error).__name__)
+    else:
+        tally.fault("served", what)
+    found = [finding.problem for finding in store.check()]  # of a folder that is a link nothing is looked at
+    tally.require(all(found) and bool(found) == (name != "folder"), "served", f"{what}, by check(): {found}")
 
 
 def _link(setting: Setting, tally: Tally, folder: Path, name: str, kind: str) -> None:

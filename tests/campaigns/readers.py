@@ -66,7 +66,7 @@ def _run(setting: Setting, case: str) -> Tally:
 
         mapped = NpyFileIO(mmap_mode="r")
         tally.saw("memory-mapped readers", 1)
-    share = setting.pick(900, _READS.get(case, _FEWER)) // _READERS
+    share = -(-setting.pick(900, _READS.get(case, _FEWER)) // _READERS)  # no read too few
     writer = spawn(lambda: _write(setting, root, sample))
     try:
         ways = [mapped, *[case] * (_READERS - 1)]
