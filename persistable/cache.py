@@ -138,9 +138,10 @@ class PayloadCache:
         with contextlib.suppress(OSError):
             remove(self._path(name))
 
-    def trim(self, keep: str = "", size: int | None = None) -> None:
+    def trim(self, keep: str = "", limit: int | None = None) -> None:
         """Remove the entries that were not used for longest until the rest fits, and what dead processes staged."""
-        now, found, total, limit = time.time(), [], 0, self.size if size is None else size
+        now, found, total = time.time(), [], 0
+        limit = self.size if limit is None else limit
         for name in _names(self.local.local_path(_ENTRIES)):
             with contextlib.suppress(OSError):
                 size = size_of(self._path(name))
@@ -208,7 +209,7 @@ def private_cache(trouble: CacheError) -> PayloadCache:
     if not failed.shared:
         raise cause
     if cause.errno in _FULL:  # the private one may be on the same disk
-        failed.trim(size=0)
+        failed.trim(limit=0)
     _tell(failed.local.root, failed.local.root, f"cannot be used: {cause}")
     return _private(os.getpid())
 
