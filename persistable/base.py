@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import re
 import time
@@ -745,6 +744,8 @@ def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]])
 
 def _is_unread(payload: Iterator[Any]) -> bool:
     """Whether it is certain that nothing has been taken from an iterator; only a generator tells."""
+    import inspect
+
     return isinstance(payload, GeneratorType) and inspect.getgeneratorstate(payload) == inspect.GEN_CREATED
 
 

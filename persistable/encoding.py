@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from persistable.arrays import MASKED_STATE, numpy_emitter
@@ -24,8 +23,7 @@ from persistable.secrecy import check_untracked
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class ParamEncoder:
+class ParamEncoder(NamedTuple):
     """Give the instances of a foreign type an encoding.
 
     Attributes:
@@ -181,7 +179,7 @@ def _made_emitter(cls: type) -> Emitter | str:
         if hidden is cls or hidden is object:
             return "its type has no encoding"
         return f"its base {_name(hidden)} is implemented in C and may keep state out of sight"
-    if is_dataclass(cls):
+    if hasattr(cls, "__dataclass_fields__"):
         return _fields("dataclass", plan_of(cls), base)
     if hasattr(cls, "__attrs_attrs__"):
         return _fields(

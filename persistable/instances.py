@@ -7,16 +7,14 @@ is never dropped silently, except values that ``functools.cached_property`` can 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import is_dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistable.canonical import Context, Refusal, plain_name, scalar_parts
 from persistable.literals import find_public
@@ -33,12 +31,12 @@ _C_DESCRIPTORS = (
     types.ClassMethodDescriptorType,
 )
 _CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
-_FIELD_MARKERS = ("__dataclass_fields__", "__attrs_attrs__")
+_DATACLASS = "__dataclass_fields__"
+_FIELD_MARKERS = (_DATACLASS, "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FieldOptions:
+class FieldOptions(NamedTuple):
     """What ``param()`` says of a field. ``absent`` holds a private copy of ``absent_means``, if there is one."""
 
     tracked: bool = True
@@ -125,6 +123,8 @@ def _is_class_variable(annotation: Any) -> bool:
 
 def _stray(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, ...]:
     """Name what ``param()`` declares in classes that are no dataclasses, which know nothing of its options."""
+    from dataclasses import Field
+
     listed = {name for name, _ in fields}
     members: dict[str, Any] = {}
     for layer in reversed(cls.__mro__):
@@ -132,7 +132,7 @@ def _stray(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, 
     return tuple(
         name
         for name, member in members.items()
-        if isinstance(member, dataclasses.Field) and OPTIONS in member.metadata and name not in listed
+        if isinstance(member, Field) and OPTIONS in member.metadata and name not in listed
     )
 
 
@@ -215,7 +215,7 @@ class Plan:
         self.untracked = tuple(name for name, options in listed if not (options.tracked or options.secret))
         self.tracked = frozenset(self.names)
         self.excludes = _overrides(cls, "_excluded_attributes")
-        self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
+        self.suits_params = (hasattr(cls, _DATACLASS) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
             cls, object
         ) is None
         self.own = _overrides(cls, "_custom_type_encoder_map")
@@ -333,7 +333,9 @@ def _prefix(value: object, name: object) -> str:
 
 def _plan(cls: type) -> Plan:
     """Return the plan of a dataclass, or of a class whose instance attributes are what it is made of."""
-    fields = dataclasses.fields(cls) if is_dataclass(cls) else ()
+    import dataclasses  # on first use: who has one has imported it
+
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     return Plan(cls, object, ((field.name, field.metadata.get(OPTIONS, _PLAIN)) for field in fields))
 
 
