@@ -30,7 +30,6 @@ _C_DESCRIPTORS = (
     types.WrapperDescriptorType,
     types.ClassMethodDescriptorType,
 )
-_CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
 _DATACLASS = "__dataclass_fields__"
 _FIELD_MARKERS = (_DATACLASS, "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
@@ -117,7 +116,7 @@ def _annotations(cls: type) -> dict[str, Any]:
 
 def _is_class_variable(annotation: Any) -> bool:
     if isinstance(annotation, str):
-        return _CLASS_VARIABLE.match(annotation.strip()) is not None
+        return re.match(r"([\w.]+\.)?ClassVar\b", annotation.strip()) is not None
     return annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar
 
 

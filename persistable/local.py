@@ -12,12 +12,15 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from persistable import lock
 from persistable.display import printable
 from persistable.exceptions import StorageError
 from persistable.naming import LOCK, STAGED, staged_name
 from persistable.storage import Capabilities, Entry, Storage
+
+if TYPE_CHECKING:
+    from persistable.lock import Lock
 
 __all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove", "size_of"]
 
@@ -308,21 +311,23 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-    ) -> lock.Lock:
+    ) -> Lock:
         """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
+        from persistable.lock import Lock, acquire
+
         path = self.local_path(folder)
         try:
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
             self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
             from persistable.logging import LOGGER
 
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", printable(path), LOCK)
-            return lock.Lock(None)
+            return Lock(None)
 
     def staged_path(self, folder: str, suffix: str, *, apart: bool = False) -> str:
         """Return a free path in the folder, to write to before it is published.

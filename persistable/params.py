@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -150,7 +149,9 @@ class PersistableParams(DictEncodable):
 
     def get_md5_hash(self) -> str:
         """Return the MD5 of the repr, as in 1.x. For people; the key does not depend on it."""
-        return hashlib.md5(str(self).encode(), usedforsecurity=False).hexdigest()
+        from hashlib import md5
+
+        return md5(str(self).encode(), usedforsecurity=False).hexdigest()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         secrets = _secrets(type(self))

@@ -7,7 +7,6 @@ a payload name and params are told apart on load by path and code instead.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
 import time
@@ -84,6 +83,7 @@ def code_digest(cls: type, root: type) -> str | None:
 
 def _code_digest(cls: type, root: type) -> str | None:
     import ast
+    import hashlib
     import inspect
     import textwrap
 

@@ -23,7 +23,7 @@ _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
-_USUAL = re.compile(  # a payload of one file, and what stands up to the class: what a hit needs of most records
+_USUAL = (  # a payload of one file, and what stands up to the class: what a hit needs of most records
     r'\n  "payload": \{\n    "format": TEXT,\n    "format_version": ([0-9]+),\n    "distribution": (?:null|TEXT),'
     r'\n    "type": .*\n    "chosen": .*\n    "metadata": (\{.*\}),'
     r'\n    "files": \[\n      \{"path": TEXT, "bytes": ([0-9]+), "digest": "((?:xxh3_128|sha256):[0-9a-f]+)"\}\n    \]'
@@ -31,7 +31,8 @@ _USUAL = re.compile(  # a payload of one file, and what stands up to the class: 
         "TEXT", r'"([^"\\\x00-\x1f]*)"'
     )
 )
-_TAIL = re.compile(
+_match_usual: Any = None  # bound on first use: compiling the pattern takes longer than loading the module
+_TAIL = (  # a pattern, compiled on first use
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
 _DIGESTS = ("xxh3_128:", "sha256:")
@@ -153,7 +154,7 @@ class Record:
     @property
     def signature(self) -> tuple[bytes, str] | None:
         """The bytes that are signed and their signature; None of a record without one."""
-        tail = _TAIL.search(self.raw, max(0, len(self.raw) - _TAIL_LONGEST))
+        tail = re.compile(_TAIL).search(self.raw, max(0, len(self.raw) - _TAIL_LONGEST))
         if tail is None or tail["signature"] is None:
             return None
         return self.raw[: tail.start("signature")], tail["signature"].decode("ascii").split('"')[3]
@@ -214,7 +215,7 @@ _UNSIGNED = len(_ending("xxh3_128:" + 32 * "0"))  # bytes of the ending that nea
 
 def _check(raw: bytes) -> None:
     """Judge a record by its check. Raises Damage, or UnknownSchema if a newer persistable has another kind of check."""
-    tail = _TAIL.search(raw, max(0, len(raw) - _TAIL_LONGEST))
+    tail = re.compile(_TAIL).search(raw, max(0, len(raw) - _TAIL_LONGEST))
     if tail is None:
         raise Damage("does not end as a record does" if raw else "is empty")
     try:
@@ -233,7 +234,10 @@ def _head(text: str, key: str) -> _Head:
 
     The layout is our own and the check has held, so most of the JSON can be skipped.
     """
-    usual = _USUAL.match(text, text.find(_PAYLOAD))
+    global _match_usual
+    if _match_usual is None:
+        _match_usual = re.compile(_USUAL).match
+    usual = _match_usual(text, text.find(_PAYLOAD))
     if usual is None or not text.startswith(_START % key):
         return _parsed(text, key)
     format, version, distribution, metadata, path, size, digest, class_path = usual.groups()
