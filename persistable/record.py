@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
@@ -19,6 +19,7 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
+_quoted = json.encoder.encode_basestring_ascii
 _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
@@ -309,15 +310,14 @@ def render(
     ``sign`` returns the signature of all bytes before it.
     """
     files = ",\n      ".join(
-        f'{{"path": {_dump(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+        f'{{"path": {_quoted(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
     )
-    entry = payload._asdict()
-    del entry["files"]
+    entry = zip(payload._fields[:-1], payload[:-1], strict=True)  # files are the last
     text = (
         f'{{\n  "record_schema": {SCHEMA},\n  "key": "{key}",\n  "identity": {identity},\n'
-        f'  "untracked_params": {_dump(untracked_params)},\n  "lineage": {_dump(lineage)},\n'
+        f'  "untracked_params": {_text(untracked_params)},\n  "lineage": {_text(lineage)},\n'
         f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
-        f'  "provenance": {{\n    {_lines(provenance)}\n  }},\n  '
+        f'  "provenance": {{\n    {_lines(provenance.items())}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
     if sign is None:
@@ -326,8 +326,10 @@ def render(
     return signed + f',\n  "signature": "{sign(signed)}"'.encode("ascii") + _CLOSE
 
 
-def _lines(entry: Mapping[str, Any]) -> str:
-    return ",\n    ".join([f'"{name}": {_text(value)}' for name, value in entry.items()])
+def _lines(entry: Iterable[tuple[str, Any]]) -> str:
+    return ",\n    ".join(
+        [f'"{name}": {_quoted(value) if type(value) is str else _text(value)}' for name, value in entry]
+    )
 
 
 def _text(value: Any) -> str:
@@ -336,4 +338,6 @@ def _text(value: Any) -> str:
         return "null"
     if not value and type(value) is dict:
         return "{}"
-    return repr(value) if type(value) is int else _dump(value)
+    if type(value) is int or (type(value) is float and value - value == 0):  # nan and infinities are refused below
+        return repr(value)
+    return _quoted(value) if type(value) is str else _dump(value)
