@@ -22,7 +22,7 @@ from persistable.storage import Capabilities, Entry, Storage
 if TYPE_CHECKING:
     from persistable.lock import Lock
 
-__all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove", "size_of"]
+__all__ = ["READING", "Folder", "LocalStorage", "create", "read_all", "remove", "size_of"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -121,6 +121,11 @@ def read_all(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
+def create(path: str, mode: int) -> int:
+    """Make a file that is not there yet, following no link, and return its descriptor, open for writing."""
+    return os.open(path, _CREATE, mode)
+
+
 class LocalStorage(Storage):
     """A folder of the local file system (or of one that is mounted).
 
@@ -180,24 +185,28 @@ class LocalStorage(Storage):
         staged = f"{folder}/{staged_name('')}"
         try:
             try:
-                descriptor = os.open(staged, _CREATE, self.file_mode)
+                self.write(staged, data)
             except FileNotFoundError:
                 self._make(folder)
-                descriptor = os.open(staged, _CREATE, self.file_mode)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                if self.durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+                self.write(staged, data)
             place(staged, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(staged)
             raise
         self.flush_folder(folder)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file that is not there yet, flushed if this storage is durable."""
+        descriptor = create(path, self.file_mode)
+        try:
+            written = os.write(descriptor, data)
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
+            if self.durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         def link(staged: str, path: str) -> None:
