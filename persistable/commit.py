@@ -11,7 +11,6 @@ import errno
 import itertools
 import json
 import os
-import signal
 import stat
 import threading
 from collections.abc import Iterator, Mapping
@@ -28,8 +27,18 @@ from persistable.record import PayloadEntry, PayloadFile, Record
 from persistable.spool import Spool
 
 if TYPE_CHECKING:
+    from signal import SIG_DFL, SIGTERM, getsignal
+    from signal import signal as set_handler
+
     from persistable.registry import Choice
     from persistable.store import ArtifactStore, Workplace
+else:
+    try:  # what the module itself has also turns numbers into members of enums, three times per commit
+        from _signal import SIG_DFL, SIGTERM, getsignal
+        from _signal import signal as set_handler
+    except ImportError:
+        from signal import SIG_DFL, SIGTERM, getsignal
+        from signal import signal as set_handler
 
 __all__ = ["Committed", "Draft", "persist"]
 
@@ -317,11 +326,6 @@ class _Terminated(BaseException):
     """Unwind a commit after SIGTERM."""
 
 
-# as C has them: those of the module also turn numbers into members of enums
-_handler = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-_set_handler = getattr(signal.signal, "__wrapped__", signal.signal)
-
-
 class _Termination:
     """Let SIGTERM, where it would just kill, first remove what is staged, and then kill as it would have.
 
@@ -337,17 +341,17 @@ class _Termination:
 
     def begin(self) -> None:
         """From now on, raise where it would kill."""
-        if threading.current_thread() is threading.main_thread() and _handler(signal.SIGTERM) == signal.SIG_DFL:
+        if threading.current_thread() is threading.main_thread() and getsignal(SIGTERM) == SIG_DFL:
             self._installed = True
-            _set_handler(signal.SIGTERM, self._handle)
+            set_handler(SIGTERM, self._handle)
 
     def end(self) -> None:
         """Let it kill again, at once if it would have meanwhile."""
         if self._installed:
             self._unwinding = False
-            _set_handler(signal.SIGTERM, signal.SIG_DFL)
+            set_handler(SIGTERM, SIG_DFL)
             if self._received:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), SIGTERM)
 
     def _handle(self, *_: object) -> None:
         self._received = True

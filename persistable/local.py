@@ -181,7 +181,7 @@ class LocalStorage(Storage):
         No context manager: an interrupt between its entry and its block would find nobody to clear up.
         """
         path = self.local_path(name)
-        folder = os.path.dirname(path)
+        folder = path.rpartition("/")[0]
         staged = f"{folder}/{staged_name('')}"
         try:
             try:
@@ -349,8 +349,8 @@ class LocalStorage(Storage):
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
         os.rename(staged, self.local_path(name))
-        folder = os.path.dirname(staged)
-        if os.path.basename(folder).startswith(STAGED):
+        folder = staged.rpartition("/")[0]
+        if folder.rpartition("/")[2].startswith(STAGED):
             os.rmdir(folder)
 
     def unstage(self, staged: str) -> None:

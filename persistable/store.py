@@ -425,9 +425,9 @@ class ArtifactStore:
         self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
     ) -> commit.Committed:
         """Commit an artifact; see ``commit``."""
-        from persistable import commit  # on first use, as everything that a hit does without
+        from persistable.commit import persist  # on first use, as everything that a hit does without
 
-        return commit.persist(self, address, payload, draft, choices)
+        return persist(self, address, payload, draft, choices)
 
     def prepare(self, address: Address, origin: Origin) -> None:
         """Prove, before anything is generated, that it could be persisted.
@@ -437,12 +437,12 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable import publication
+        from persistable.publication import standing
 
         self.storage.prepare(address.folder)
         if self.local is None:
             self.workplace(address.folder)
-        publication.standing(self.storage, address, origin)
+        standing(self.storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -558,10 +558,10 @@ class ArtifactStore:
         storage = self.local
         if storage is None:
             return
-        from persistable import journal
+        from persistable.journal import note
 
         folder = storage.local_path(address.folder)
-        journal.note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
+        note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
 
     # -- upkeep
 

@@ -30,10 +30,10 @@ ARROWS = {
     "hookspecs": "specs",
     "encodable": "display logging",
     "address": "naming",
-    "journal": "display naming",
     "redaction": "",
     "record": "digest",
     "provenance": "address exceptions record version",
+    "journal": "display naming provenance",
     # params and identity: values become text, text becomes a key
     "canonical": "",
     "literals": "canonical",
