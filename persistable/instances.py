@@ -156,6 +156,7 @@ class Plan:
     """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
 
     Attributes:
+        options: all fields, in their order, with what ``param()`` says of them.
         names: tracked fields, sorted; ``prefixes`` are these as JSON, ``get`` fetches their values.
         absent: what the absence of a field means, for fields that were added later.
         in_dict: how many entries the ``__dict__`` of an instance has that consists of its fields only.
@@ -177,6 +178,7 @@ class Plan:
         "leaking",
         "left_out",
         "names",
+        "options",
         "own",
         "plain",
         "prefixes",
@@ -198,7 +200,7 @@ class Plan:
         slots: bool = True,
         ignored: frozenset[str] = frozenset(),
     ) -> None:
-        listed = tuple((name, options or _PLAIN) for name, options in fields)
+        self.options = listed = tuple((name, options or _PLAIN) for name, options in fields)
         self.names = tuple(sorted(name for name, options in listed if options.tracked))
         self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}

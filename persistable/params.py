@@ -337,8 +337,6 @@ def untracked(params: object) -> dict[str, Any]:
 
 
 def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
-    import dataclasses
-
     if isinstance(value, FileContent):
         found[path] = _described(value)
     elif id(value) in seen or path.count(".") + path.count("[") > _DEPTH:
@@ -352,13 +350,13 @@ def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
         seen.add(id(value))
         for index, held in enumerate(value):
             _collect(held, f"{path}[{index}]", found, seen)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+    elif hasattr(type(value), "__dataclass_fields__"):
         seen.add(id(value))
-        for field in dataclasses.fields(value):
-            options, held = _options(field), getattr(value, field.name, None)
+        for name, options in plan_of(type(value)).options:
+            held = getattr(value, name, None)
             if options.tracked and type(held) in _IMMUTABLE:
                 continue
-            name = f"{path}.{field.name}" if path else field.name
+            name = f"{path}.{name}" if path else name
             if options.tracked:
                 _collect(held, name, found, seen)
             elif not options.secret:
