@@ -78,7 +78,8 @@ class Lock:
             _held.discard(self)
 
     def __del__(self) -> None:
-        self.release()  # an interrupt between taking it and using it must not leave it taken for ever
+        if self._close is not None:
+            self.release()  # an interrupt between taking it and using it must not leave it taken for ever
 
     def __enter__(self) -> Lock:
         return self
