@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from persistable.arrays import MASKED_STATE, numpy_emitter
@@ -23,7 +23,7 @@ from persistable.secrecy import check_untracked
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
 
-class ParamEncoder(NamedTuple):
+class ParamEncoder:
     """Give the instances of a foreign type an encoding.
 
     Attributes:
@@ -33,10 +33,16 @@ class ParamEncoder(NamedTuple):
         locate: turns the path of a part of what ``encode`` returned into the users' own, for errors; not in the key.
     """
 
-    name: str
-    version: int
-    encode: Callable[[Any], Any]
-    locate: Callable[[Any, tuple[str, ...]], tuple[str, ...]] | None = None
+    __slots__ = ("encode", "locate", "name", "version")
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        encode: Callable[[Any], Any],
+        locate: Callable[[Any, tuple[str, ...]], tuple[str, ...]] | None = None,
+    ) -> None:
+        self.name, self.version, self.encode, self.locate = name, version, encode, locate
 
 
 Extend = Callable[[type], ParamEncoder | None]

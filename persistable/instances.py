@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from persistable.canonical import Context, Refusal, plain_name, scalar_parts
 from persistable.literals import find_public
@@ -35,12 +35,13 @@ _FIELD_MARKERS = (_DATACLASS, "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
 
 
-class FieldOptions(NamedTuple):
+class FieldOptions:
     """What ``param()`` says of a field. ``absent`` holds a private copy of ``absent_means``, if there is one."""
 
-    tracked: bool = True
-    secret: bool = False
-    absent: tuple[Any, ...] = ()
+    __slots__ = ("absent", "secret", "tracked")
+
+    def __init__(self, tracked: bool = True, secret: bool = False, absent: tuple[Any, ...] = ()) -> None:
+        self.tracked, self.secret, self.absent = tracked, secret, absent
 
 
 _PLAIN = FieldOptions()

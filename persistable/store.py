@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from persistable import reading
 from persistable.address import Address
@@ -55,12 +55,13 @@ class _Unset:
 UNSET: Final = _Unset()
 
 
-class Workplace(NamedTuple):
+class Workplace:
     """Where payloads are staged: a local storage, a folder of it, and the cache that it is, if any."""
 
-    local: LocalStorage
-    folder: str
-    cache: PayloadCache | None
+    __slots__ = ("cache", "folder", "local")
+
+    def __init__(self, local: LocalStorage, folder: str, cache: PayloadCache | None) -> None:
+        self.local, self.folder, self.cache = local, folder, cache
 
 
 class ArtifactStore:
