@@ -1,7 +1,6 @@
 """The address of an artifact in a store."""
 
-from __future__ import annotations
-
+# no annotations from __future__: a NamedTuple compiles those that are text, one by one, at import
 from typing import NamedTuple
 
 from persistable.naming import record_name

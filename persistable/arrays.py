@@ -7,7 +7,6 @@ encoded element by element. A dtype is written as numpy writes it, byte order in
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -137,7 +136,9 @@ def _significant(array: Any) -> Any:
 
 
 def _sha256(array: Any) -> str:
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     if array.nbytes:
         for block in _blocks(array):
             digest.update(block)

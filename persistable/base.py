@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import re
 import time
@@ -562,8 +561,10 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
-        self.logger.info("generating %s (key %s)", self.__shown, self.key)
-        self.__store.registry.notify("started", self.payload_name, self.key)
+        logger, registry = self.logger, self.__store.registry
+        if logger.isEnabledFor(_INFO):
+            logger.info("generating %s (key %s)", self.__shown, self.key)
+        registry.notify("started", self.payload_name, self.key)
         from persistable.generation import Generation, generating
 
         started = time.perf_counter()
@@ -579,10 +580,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
                         self.__store.reject(self.__address, payload, error)
                     raise
         self.__payload = payload
-        self.logger.info("generated %s in %.3g s", self.__shown, self.__seconds)
+        if logger.isEnabledFor(_INFO):
+            logger.info("generated %s in %.3g s", self.__shown, self.__seconds)
         if persisting:
             self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
-        self.__store.registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
+        registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
 
     def __provenance(self, payload: Any) -> dict[str, Any]:
         """Say where the payload comes from: of one that was loaded, what its record says."""
@@ -637,7 +639,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
         self.__record, self.__used = committed.record, committed.file_io
         if once:  # the loaded form, from where it is now
             self.__payload = self.__found(self.__look()).payload
-        self.logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
+        if self.logger.isEnabledFor(_INFO):
+            self.logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
         self.__store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
 
     def __check_recursion(self) -> None:
@@ -745,6 +748,8 @@ def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]])
 
 def _is_unread(payload: Iterator[Any]) -> bool:
     """Whether it is certain that nothing has been taken from an iterator; only a generator tells."""
+    import inspect
+
     return isinstance(payload, GeneratorType) and inspect.getgeneratorstate(payload) == inspect.GEN_CREATED
 
 

@@ -9,7 +9,6 @@ whose type it does not know exactly.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from json.encoder import encode_basestring_ascii
@@ -97,7 +96,9 @@ def digest_of(content: bytes | bytearray | memoryview) -> str:
     """Return bytes as the members of a tagged object: readable, or if they are long by size and SHA-256."""
     if len(content) <= LONG_BYTES:
         return f'"hex":"{content.hex()}"'
-    return f'"sha256":"{hashlib.sha256(content).hexdigest()}","size":{len(content)}'
+    from hashlib import sha256
+
+    return f'"sha256":"{sha256(content).hexdigest()}","size":{len(content)}'
 
 
 # -- scalars -----------------------------------------------------------------------------------------------------------

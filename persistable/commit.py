@@ -7,7 +7,6 @@ Whatever fails before that step leaves the old artifact as it was and nothing of
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import json
@@ -15,20 +14,31 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from persistable.address import Address
-from persistable.digest import digest_of_file
+from persistable.digest import digest_of, digest_of_file
 from persistable.exceptions import FidelityError, PersistableError, SaveError
-from persistable.io import FileIO, format_name
+from persistable.io import FileIO, StreamSaver, format_name, writes_streams
 from persistable.local import READING, LocalStorage
 from persistable.publication import Draft, Staged, in_place, uploaded
 from persistable.reading import read
 from persistable.record import PayloadEntry, PayloadFile, Record
+from persistable.spool import Spool
 
 if TYPE_CHECKING:
+    from signal import SIG_DFL, SIGTERM, getsignal
+    from signal import signal as set_handler
+
     from persistable.registry import Choice
     from persistable.store import ArtifactStore, Workplace
+else:
+    try:  # what the module itself has also turns numbers into members of enums, three times per commit
+        from _signal import SIG_DFL, SIGTERM, getsignal
+        from _signal import signal as set_handler
+    except ImportError:
+        from signal import SIG_DFL, SIGTERM, getsignal
+        from signal import signal as set_handler
 
 __all__ = ["Committed", "Draft", "persist"]
 
@@ -59,8 +69,10 @@ class _Written(NamedTuple):
 def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]) -> Committed:
     """Write a payload in the first format that accepts it, and commit the artifact."""
     place = store.workplace(address.folder)
-    with _terminated_cleanly():
-        staged: list[str] = []
+    staged: list[str] = []
+    termination = _Termination()
+    try:
+        termination.begin()
         try:
             choices, again = itertools.tee(choices)
             try:
@@ -76,9 +88,10 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
                 written = _write(store, place, address, payload, draft, again, staged)
             if draft.accept is not None:
                 draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
+            local = store.local
             with store.committing(address):
-                if store.local is not None:
-                    record = in_place(store, store.local, address, draft, written.payload)
+                if local is not None:
+                    record = in_place(store, local, address, draft, written.payload)
                 else:
                     record = uploaded(store, address, draft, written.payload)
         except BaseException as error:
@@ -89,6 +102,8 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
             raise
         store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
         return Committed(record, written.file_io)
+    finally:
+        termination.end()
 
 
 def _write(
@@ -107,13 +122,15 @@ def _write(
         file_io = choice.file_io()
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
-        apart = storage.apart or file_io.is_directory or isinstance(payload, Iterator)
+        streams = writes_streams(type(file_io))
+        files: list[PayloadFile] = []
         try:
-            path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged, apart=apart)
-            if not apart and _is_open_to_others(storage, path):
-                storage.apart = True  # the umask has changed, and from now on is reckoned with
-                storage.unstage(path)
-                path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged, apart=True)
+            if streams:
+                path, metadata, files = _streamed(
+                    storage, place.folder, suffix, file_io, payload, staged, store.algorithm
+                )
+            else:
+                path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged)
         except FidelityError as error:
             storage.unstage(staged[-1])
             if not choice.by_type or _is_used_up(payload, file_io):
@@ -125,8 +142,10 @@ def _write(
                 error.add_note(reason)
             raise
         try:
-            files = _sealed(storage, path, file_io, store.algorithm)
-            if choice.format.startswith("custom:"):  # registered formats are tested for it; here it takes a look around
+            files = files or _sealed(storage, path, file_io, store.algorithm)
+            if not streams and choice.format.startswith(
+                "custom:"
+            ):  # registered formats are tested for it; here it takes a look around
                 beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
                 if beside:
                     written = ", ".join(beside)
@@ -165,10 +184,27 @@ def _saved(
     file_io: FileIO[Any],
     payload: Any,
     staged: list[str],
+) -> tuple[str, object]:
+    """Have a FileIO write a payload to a staged path; return the path and what the FileIO says of it."""
+    apart = storage.apart or file_io.is_directory or isinstance(payload, Iterator)
+    path, metadata = _saved_once(storage, folder, suffix, file_io, payload, staged, apart=apart)
+    if not apart and _is_open_to_others(storage, path):
+        storage.apart = True  # the umask has changed, and from now on is reckoned with
+        storage.unstage(path)
+        path, metadata = _saved_once(storage, folder, suffix, file_io, payload, staged, apart=True)
+    return path, metadata
+
+
+def _saved_once(
+    storage: LocalStorage,
+    folder: str,
+    suffix: str,
+    file_io: FileIO[Any],
+    payload: Any,
+    staged: list[str],
     *,
     apart: bool,
 ) -> tuple[str, object]:
-    """Have a FileIO write a payload to a staged path; return the path and what the FileIO says of it."""
     path = storage.staged_path(folder, suffix, apart=apart)
     staged.append(path)  # before anything is there: an interrupt may arrive at any moment
     if apart:
@@ -176,6 +212,30 @@ def _saved(
     if file_io.is_directory:
         os.mkdir(path, storage.folder_mode)
     return path, file_io.save(payload, path)
+
+
+def _streamed(
+    storage: LocalStorage,
+    folder: str,
+    suffix: str,
+    file_io: FileIO[Any],
+    payload: Any,
+    staged: list[str],
+    algorithm: str,
+) -> tuple[str, object, list[PayloadFile]]:
+    """Have a FileIO write to a staged file that is made here; return path, what the FileIO says, and what is in it.
+
+    The last is empty of a file that is long: it is sealed like any other.
+    """
+    path = storage.staged_path(folder, suffix)
+    staged.append(path)
+    with Spool(path, storage.file_mode) as spool:
+        metadata = cast("StreamSaver", file_io).save_stream(payload, spool, path)
+        content = spool.content
+    if content is None:
+        return path, metadata, []
+    storage.write(path, content)
+    return path, metadata, [PayloadFile("", len(content), digest_of(content, algorithm))]
 
 
 def _is_open_to_others(storage: LocalStorage, path: str) -> bool:
@@ -266,35 +326,35 @@ class _Terminated(BaseException):
     """Unwind a commit after SIGTERM."""
 
 
-@contextlib.contextmanager
-def _terminated_cleanly() -> Iterator[None]:
+class _Termination:
     """Let SIGTERM, where it would just kill, first remove what is staged, and then kill as it would have.
 
     A handler that the application has installed is left alone: its exception unwinds the commit like any other.
     """
-    import signal
 
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    received, unwinding, process = False, True, os.getpid()
+    __slots__ = ("_installed", "_process", "_received", "_unwinding")
 
-    def handle(*_: object) -> None:
-        nonlocal received
-        received = True
-        if unwinding and os.getpid() == process:
+    def __init__(self) -> None:
+        self._installed = self._received = False
+        self._unwinding = True
+        self._process = os.getpid()
+
+    def begin(self) -> None:
+        """From now on, raise where it would kill."""
+        if threading.current_thread() is threading.main_thread() and getsignal(SIGTERM) == SIG_DFL:
+            self._installed = True
+            set_handler(SIGTERM, self._handle)
+
+    def end(self) -> None:
+        """Let it kill again, at once if it would have meanwhile."""
+        if self._installed:
+            self._unwinding = False
+            set_handler(SIGTERM, SIG_DFL)
+            if self._received:
+                os.kill(os.getpid(), SIGTERM)
+
+    def _handle(self, *_: object) -> None:
+        self._received = True
+        if self._unwinding and os.getpid() == self._process:
             raise _Terminated
-        kill()  # in a child that was forked meanwhile, or left behind by an interrupt at the wrong moment
-
-    def kill() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    try:
-        signal.signal(signal.SIGTERM, handle)
-        yield
-    finally:
-        unwinding = False
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if received:
-            kill()
+        self.end()  # in a child that was forked meanwhile, or left behind by an interrupt at the wrong moment

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import sys
 from collections.abc import Callable
-from enum import Enum
 from types import MemberDescriptorType
 from typing import Any
 
@@ -15,6 +12,8 @@ __all__ = ["DictEncodable"]
 
 def _attributes(value: object) -> dict[str, Any]:
     """Collect the values of dataclass fields, then those of other slots and instance attributes, as defined."""
+    import dataclasses
+
     fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else ()
     names = dict.fromkeys(field.name for field in fields)
     for cls in reversed(type(value).__mro__):
@@ -43,6 +42,8 @@ class DictEncodable:
         for cls in type(value).__mro__:
             if cls in encoders:
                 return encoders[cls](value)
+        from enum import Enum
+
         pathlib = sys.modules.get("pathlib")
         if pathlib is not None and isinstance(value, pathlib.Path):
             return str(value)
@@ -90,6 +91,8 @@ class DictEncodable:
 
 
 def _almost_equal(left: Any, right: Any, rtol: float, atol: float) -> bool:
+    import math
+
     if isinstance(left, dict) and isinstance(right, dict):
         return DictEncodable.dict_almost_equal(left, right, rtol, atol)
     numpy = sys.modules.get("numpy")

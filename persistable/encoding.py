@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +23,6 @@ from persistable.secrecy import check_untracked
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
 class ParamEncoder:
     """Give the instances of a foreign type an encoding.
 
@@ -35,10 +33,16 @@ class ParamEncoder:
         locate: turns the path of a part of what ``encode`` returned into the users' own, for errors; not in the key.
     """
 
-    name: str
-    version: int
-    encode: Callable[[Any], Any]
-    locate: Callable[[Any, tuple[str, ...]], tuple[str, ...]] | None = None
+    __slots__ = ("encode", "locate", "name", "version")
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        encode: Callable[[Any], Any],
+        locate: Callable[[Any, tuple[str, ...]], tuple[str, ...]] | None = None,
+    ) -> None:
+        self.name, self.version, self.encode, self.locate = name, version, encode, locate
 
 
 Extend = Callable[[type], ParamEncoder | None]
@@ -181,7 +185,7 @@ def _made_emitter(cls: type) -> Emitter | str:
         if hidden is cls or hidden is object:
             return "its type has no encoding"
         return f"its base {_name(hidden)} is implemented in C and may keep state out of sight"
-    if is_dataclass(cls):
+    if hasattr(cls, "__dataclass_fields__"):
         return _fields("dataclass", plan_of(cls), base)
     if hasattr(cls, "__attrs_attrs__"):
         return _fields(

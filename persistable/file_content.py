@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -47,6 +46,8 @@ class FileContent(os.PathLike[str]):
         Raises:
             OSError: as the file system says; FileNotFoundError and IsADirectoryError name the path.
         """
+        from hashlib import file_digest
+
         path = os.path.realpath(self._path)
         status = os.stat(self._path)
         known = _digests.get(path)
@@ -57,7 +58,7 @@ class FileContent(os.PathLike[str]):
         seen = time.time_ns()
         with open(self._path, "rb", buffering=0) as file:  # a directory is refused here
             before = os.fstat(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_digest(file, "sha256").hexdigest()
             after = os.fstat(file.fileno())
         if _marks(before) == _marks(after) and seen - before.st_mtime_ns > _RACY:
             _digests[path] = (_marks(before), digest)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -51,18 +49,22 @@ def is_within(generation: Generation) -> bool:
     return generation in _above.get()
 
 
-@contextmanager
-def generating(generation: Generation) -> Iterator[None]:
+class generating:  # noqa: N801 - a context manager, read as a word between with and a colon
     """Let it be known what is generated here."""
-    thread = threading.current_thread()
-    mark = _above.set((*_above.get(), generation))
-    entry = (threading.get_ident(), generation)
-    _running[entry] = thread.name
-    try:
-        yield
-    finally:
-        _running.pop(entry, None)
-        _above.reset(mark)
+
+    __slots__ = ("_entry", "_mark")
+
+    def __init__(self, generation: Generation) -> None:
+        self._entry = threading.get_ident(), generation
+
+    def __enter__(self) -> None:
+        generation = self._entry[1]
+        self._mark = _above.set((*_above.get(), generation))
+        _running[self._entry] = threading.current_thread().name
+
+    def __exit__(self, *_: object) -> None:
+        _running.pop(self._entry, None)
+        _above.reset(self._mark)
 
 
 def thread_generating(generation: Generation) -> str | None:

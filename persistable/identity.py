@@ -8,14 +8,14 @@ is linear in the number of nodes, whatever the paths between them.
 from __future__ import annotations
 
 import functools
-import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from persistable.canonical import canonical, quote
 
 __all__ = ["SCHEMA", "Identity", "canonical", "identify", "indented", "key_of", "lineage", "lineage_text"]
 
 SCHEMA = 1
+_sha256: Any = None  # bound on first use: OpenSSL takes a tenth of the import to load
 
 
 class _Fields(NamedTuple):
@@ -71,7 +71,10 @@ def identify(
 
 def key_of(text: str) -> str:
     """Return the key of a canonical identity: the first 32 hex characters of its SHA-256."""
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+    global _sha256
+    if _sha256 is None:
+        from hashlib import sha256 as _sha256
+    return _sha256(text.encode("ascii")).hexdigest()[:32]  # type: ignore[no-any-return]
 
 
 def lineage(identity: Identity) -> dict[str, Identity]:

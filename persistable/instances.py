@@ -7,14 +7,12 @@ is never dropped silently, except values that ``functools.cached_property`` can 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import is_dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -32,18 +30,18 @@ _C_DESCRIPTORS = (
     types.WrapperDescriptorType,
     types.ClassMethodDescriptorType,
 )
-_CLASS_VARIABLE = re.compile(r"([\w.]+\.)?ClassVar\b")
-_FIELD_MARKERS = ("__dataclass_fields__", "__attrs_attrs__")
+_DATACLASS = "__dataclass_fields__"
+_FIELD_MARKERS = (_DATACLASS, "__attrs_attrs__")
 _NOT_STATE = frozenset({"__orig_class__", "__initialised__"})  # notes that typing and 1.x dataclasses leave
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class FieldOptions:
     """What ``param()`` says of a field. ``absent`` holds a private copy of ``absent_means``, if there is one."""
 
-    tracked: bool = True
-    secret: bool = False
-    absent: tuple[Any, ...] = ()
+    __slots__ = ("absent", "secret", "tracked")
+
+    def __init__(self, tracked: bool = True, secret: bool = False, absent: tuple[Any, ...] = ()) -> None:
+        self.tracked, self.secret, self.absent = tracked, secret, absent
 
 
 _PLAIN = FieldOptions()
@@ -119,12 +117,14 @@ def _annotations(cls: type) -> dict[str, Any]:
 
 def _is_class_variable(annotation: Any) -> bool:
     if isinstance(annotation, str):
-        return _CLASS_VARIABLE.match(annotation.strip()) is not None
+        return re.match(r"([\w.]+\.)?ClassVar\b", annotation.strip()) is not None
     return annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar
 
 
 def _stray(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, ...]:
     """Name what ``param()`` declares in classes that are no dataclasses, which know nothing of its options."""
+    from dataclasses import Field
+
     listed = {name for name, _ in fields}
     members: dict[str, Any] = {}
     for layer in reversed(cls.__mro__):
@@ -132,7 +132,7 @@ def _stray(cls: type, fields: Iterable[tuple[str, FieldOptions]]) -> tuple[str, 
     return tuple(
         name
         for name, member in members.items()
-        if isinstance(member, dataclasses.Field) and OPTIONS in member.metadata and name not in listed
+        if isinstance(member, Field) and OPTIONS in member.metadata and name not in listed
     )
 
 
@@ -157,6 +157,7 @@ class Plan:
     """What is known of a class before an instance is seen: its tracked fields, sorted, and where else to look.
 
     Attributes:
+        options: all fields, in their order, with what ``param()`` says of them.
         names: tracked fields, sorted; ``prefixes`` are these as JSON, ``get`` fetches their values.
         absent: what the absence of a field means, for fields that were added later.
         in_dict: how many entries the ``__dict__`` of an instance has that consists of its fields only.
@@ -178,6 +179,7 @@ class Plan:
         "leaking",
         "left_out",
         "names",
+        "options",
         "own",
         "plain",
         "prefixes",
@@ -199,7 +201,7 @@ class Plan:
         slots: bool = True,
         ignored: frozenset[str] = frozenset(),
     ) -> None:
-        listed = tuple((name, options or _PLAIN) for name, options in fields)
+        self.options = listed = tuple((name, options or _PLAIN) for name, options in fields)
         self.names = tuple(sorted(name for name, options in listed if options.tracked))
         self.left_out = _cached(cls) | _NOT_STATE | ignored | {name for name, options in listed if not options.tracked}
         self.absent = {name: options.absent[0] for name, options in listed if options.absent}
@@ -215,7 +217,7 @@ class Plan:
         self.untracked = tuple(name for name, options in listed if not (options.tracked or options.secret))
         self.tracked = frozenset(self.names)
         self.excludes = _overrides(cls, "_excluded_attributes")
-        self.suits_params = (is_dataclass(cls) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
+        self.suits_params = (hasattr(cls, _DATACLASS) or hasattr(cls, "_excluded_attributes")) and hidden_layer(
             cls, object
         ) is None
         self.own = _overrides(cls, "_custom_type_encoder_map")
@@ -333,7 +335,9 @@ def _prefix(value: object, name: object) -> str:
 
 def _plan(cls: type) -> Plan:
     """Return the plan of a dataclass, or of a class whose instance attributes are what it is made of."""
-    fields = dataclasses.fields(cls) if is_dataclass(cls) else ()
+    import dataclasses  # on first use: who has one has imported it
+
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     return Plan(cls, object, ((field.name, field.metadata.get(OPTIONS, _PLAIN)) for field in fields))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
@@ -28,8 +28,11 @@ __all__ = [
     "PayloadT",
     "PickleFileIO",
     "StreamLoader",
+    "StreamSaver",
+    "Writable",
     "format_name",
     "streamed",
+    "writes_streams",
 ]
 
 PayloadT = TypeVar("PayloadT")
@@ -74,13 +77,21 @@ class FileIO(ABC, Generic[PayloadT]):
         from pathlib import Path
 
         path = Path(filepath)
+
+        def write() -> Any:
+            if create_folder and not os.path.isdir(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            return self._save(payload=payload, filepath=path, **kwargs)
+
+        return cast("Mapping[str, Any] | None", self._saved(payload, path, write))
+
+    def _saved(self, payload: PayloadT, filepath: str | os.PathLike[str], write: Callable[[], Any]) -> Any:
+        """Call what writes a payload, unless it is refused; raise its errors as ``save`` does."""
         reason = self.refusal(payload)
         if reason is not None:
             raise FidelityError(format=format_name(type(self)), reason=reason)
         try:
-            if create_folder and not os.path.isdir(path.parent):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            return cast("Mapping[str, Any] | None", self._save(payload=payload, filepath=path, **kwargs))
+            return write()
         except _RaisedByPayload as raised:
             theirs = raised.error
         except (OSError, FormatError):
@@ -89,7 +100,7 @@ class FileIO(ABC, Generic[PayloadT]):
             raise SaveError(
                 format=format_name(type(self)),
                 payload_type=type(payload).__qualname__,
-                filepath=str(path),
+                filepath=str(filepath),
                 file_io=type(self).__qualname__,
                 cause=error,
             ) from error
@@ -133,6 +144,34 @@ class StreamLoader(Protocol):
         """Read the payload from a file of ``size`` bytes, by its ``read``, ``readinto`` and ``tell``."""
 
 
+class Writable(Protocol):
+    """What is written to, as to a file that is open."""
+
+    def write(self, data: Buffer, /) -> int:
+        """Write bytes; return how many they are."""
+
+
+class StreamSaver(Protocol):
+    """Optional ability of a FileIO: write to a file that is open, which saves small payloads a second open.
+
+    Whoever overrides ``_save`` in a subclass without it is asked to ``save``.
+    """
+
+    def save_stream(self, payload: Any, file: Writable, filepath: str) -> Mapping[str, Any] | None:
+        """Write the payload, as ``save`` does; ``filepath`` is where the file is or will be, for errors."""
+
+
+def writes_streams(file_io: type[FileIO[Any]]) -> bool:
+    """Whether instances of a class write their payloads the same to an open file as to a path."""
+    for layer in file_io.__mro__:
+        own = vars(layer)
+        if "save_stream" in own:
+            return True
+        if "_save" in own or "save" in own:
+            return False
+    return False
+
+
 class _RaisedByPayload(BaseException):
     """Carry an exception of the user's past every ``except Exception`` of a format and its library."""
 
@@ -174,6 +213,12 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
         options: dict[str, Any] = {"protocol": 5, **kwargs}
         with open(filepath, "wb") as file:
             pickle.dump(payload, file, **options)
+
+    def save_stream(self, payload: PayloadT, file: Writable, filepath: str) -> None:
+        """Pickle the payload to an open file. Raises as ``save`` does."""
+        from pickle import dump
+
+        self._saved(payload, filepath, lambda: dump(payload, file, protocol=5))
 
     def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
         import pickle

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 
 from persistable.display import printable
 from persistable.naming import LOG
+from persistable.provenance import timestamp
 
 __all__ = ["note"]
 
@@ -18,9 +18,7 @@ for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe or a link in i
 
 def note(folder: str, event: str, name: str, key: str, detail: str = "", *, mode: int = 0o644) -> None:
     """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
-    now = time.time()
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-    line = f"{stamp} {event} {printable(name)} {key} {printable(detail)}".rstrip() + f" pid={os.getpid()}\n"
+    line = f"{timestamp()} {event} {printable(name)} {key} {printable(detail)}".rstrip() + f" pid={os.getpid()}\n"
     with contextlib.suppress(OSError):
         descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
         try:

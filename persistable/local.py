@@ -12,14 +12,17 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from persistable import lock
 from persistable.display import printable
 from persistable.exceptions import StorageError
 from persistable.naming import LOCK, STAGED, staged_name
 from persistable.storage import Capabilities, Entry, Storage
 
-__all__ = ["READING", "Folder", "LocalStorage", "read_all", "remove", "size_of"]
+if TYPE_CHECKING:
+    from persistable.lock import Lock
+
+__all__ = ["READING", "Folder", "LocalStorage", "create", "read_all", "remove", "size_of"]
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -118,6 +121,11 @@ def read_all(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
+def create(path: str, mode: int) -> int:
+    """Make a file that is not there yet, following no link, and return its descriptor, open for writing."""
+    return os.open(path, _CREATE, mode)
+
+
 class LocalStorage(Storage):
     """A folder of the local file system (or of one that is mounted).
 
@@ -173,28 +181,32 @@ class LocalStorage(Storage):
         No context manager: an interrupt between its entry and its block would find nobody to clear up.
         """
         path = self.local_path(name)
-        folder = os.path.dirname(path)
+        folder = path.rpartition("/")[0]
         staged = f"{folder}/{staged_name('')}"
         try:
             try:
-                descriptor = os.open(staged, _CREATE, self.file_mode)
+                self.write(staged, data)
             except FileNotFoundError:
                 self._make(folder)
-                descriptor = os.open(staged, _CREATE, self.file_mode)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                if self.durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+                self.write(staged, data)
             place(staged, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(staged)
             raise
         self.flush_folder(folder)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file that is not there yet, flushed if this storage is durable."""
+        descriptor = create(path, self.file_mode)
+        try:
+            written = os.write(descriptor, data)
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
+            if self.durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         def link(staged: str, path: str) -> None:
@@ -308,21 +320,23 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-    ) -> lock.Lock:
+    ) -> Lock:
         """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
+        from persistable.lock import Lock, acquire
+
         path = self.local_path(folder)
         try:
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
-            return lock.acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
         except PermissionError:
             self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
             from persistable.logging import LOGGER
 
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", printable(path), LOCK)
-            return lock.Lock(None)
+            return Lock(None)
 
     def staged_path(self, folder: str, suffix: str, *, apart: bool = False) -> str:
         """Return a free path in the folder, to write to before it is published.
@@ -335,8 +349,8 @@ class LocalStorage(Storage):
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
         os.rename(staged, self.local_path(name))
-        folder = os.path.dirname(staged)
-        if os.path.basename(folder).startswith(STAGED):
+        folder = staged.rpartition("/")[0]
+        if folder.rpartition("/")[2].startswith(STAGED):
             os.rmdir(folder)
 
     def unstage(self, staged: str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import struct
 import sys
@@ -35,11 +36,13 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 _SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the message to those who wait
 
 try:
-    from fcntl import F_OFD_SETLK
+    import fcntl
 
-    _SETLK: int | None = F_OFD_SETLK if sys.maxsize > 2**32 else None
-except ImportError:  # neither Windows nor macOS has them
+    _SETLK: int | None = fcntl.F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+except (ImportError, AttributeError):  # neither Windows nor macOS has them
     _SETLK = None
+_region = struct.Struct("hhqqi4x").pack  # struct flock
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
@@ -75,7 +78,8 @@ class Lock:
             _held.discard(self)
 
     def __del__(self) -> None:
-        self.release()  # an interrupt between taking it and using it must not leave it taken for ever
+        if self._close is not None:
+            self.release()  # an interrupt between taking it and using it must not leave it taken for ever
 
     def __enter__(self) -> Lock:
         return self
@@ -138,6 +142,11 @@ def owner(folder: str, key: str) -> str | None:
     return None
 
 
+@functools.cache
+def _host() -> str:
+    return os.uname().nodename
+
+
 def _slot(key: str) -> int:
     return int(key[-8:], 16) % _SLOTS * _SLOT_SIZE
 
@@ -152,32 +161,26 @@ def _unsupported(folder: str, error: OSError) -> Lock:
 
 
 def _by_range(folder: str, key: str, purpose: int, mode: int) -> Callable[[], Lock | None]:
-    import fcntl
-
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
     setlk = _SETLK or 0
 
-    def region(kind: int) -> bytes:
-        return struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
-
     def attempt() -> Lock | None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        opened = [os.open(f"{folder}/{LOCK}", flags, mode)]
+        opened = [os.open(f"{folder}/{LOCK}", _FLAGS, mode)]
 
         def close(forked: bool) -> None:
             # unlocked before it is closed: a child forked at an unlucky moment may share the open file
             if opened and not forked:
                 with contextlib.suppress(OSError):
-                    fcntl.fcntl(opened[0], setlk, region(fcntl.F_UNLCK))
+                    fcntl.fcntl(opened[0], setlk, _region(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0))
             if opened:
                 os.close(opened.pop())
 
         lock = Lock(close)  # before it is locked: whatever interrupts from here on, it goes with this object
         try:
-            fcntl.fcntl(opened[0], setlk, region(fcntl.F_WRLCK))
+            fcntl.fcntl(opened[0], setlk, _region(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
             gone = os.fstat(opened[0]).st_nlink == 0
             if purpose == GENERATE and not gone:
-                who = f"{key} {os.getpid()}@{os.uname().nodename}"[: _SLOT_SIZE - 1].encode()
+                who = f"{key} {os.getpid()}@{_host()}"[: _SLOT_SIZE - 1].encode()
                 os.pwrite(opened[0], who.ljust(_SLOT_SIZE - 1) + b"\n", _slot(key))
         except OSError as error:
             lock.release()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import re
-import unicodedata
 
 from persistable.process import here
 
@@ -31,11 +29,11 @@ QUARANTINE = "quarantine"
 STAGED = ".tmp-"
 
 _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
-_UNSAFE = re.compile(r"[^a-z0-9_]")
-_SLUG = re.compile(r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?")
-_PROCESS = re.compile(r"[0-9]{1,9}")
-_RECORD = re.compile(r"[0-9a-f]{32}\.json")
-_PAYLOAD = re.compile(r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?")
+# patterns, compiled on first use
+_SLUG = r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?"
+_PROCESS = r"[0-9]{1,9}"
+_RECORD = r"[0-9a-f]{32}\.json"
+_PAYLOAD = r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?"
 # names that Windows keeps for devices, and those that stand beside artifacts
 _RESERVED = frozenset({"con", "prn", "aux", "nul", "log", QUARANTINE}) | {
     f"{device}{number}" for device in ("com", "lpt") for number in range(10)
@@ -58,18 +56,22 @@ def slug(name: str) -> str:
         raise ValueError("payload_name is empty: give at least one character")
     if "\0" in name:
         raise ValueError(f"payload_name {name!r} has a NUL character: leave it out")
+    from hashlib import sha256
+
     try:
-        digest = hashlib.sha256(name.encode()).hexdigest()
+        digest = sha256(name.encode()).hexdigest()
     except UnicodeEncodeError:
         raise ValueError(f"payload_name {name!r} has a lone surrogate: leave it out") from None
+    import unicodedata
+
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    plain = _UNSAFE.sub("_", plain)[:_LONGEST]
+    plain = re.sub("[^a-z0-9_]", "_", plain)[:_LONGEST]
     return plain if plain == name and plain not in _RESERVED else f"{plain}-{digest[:8]}"
 
 
 def is_slug(name: str) -> bool:
     """Whether a folder of this name may be one of a payload's."""
-    return bool(name) and _SLUG.fullmatch(name) is not None
+    return bool(name) and re.fullmatch(_SLUG, name) is not None
 
 
 def record_name(key: str) -> str:
@@ -94,12 +96,12 @@ def payload_name(key: str, suffix: str) -> str:
 
 def key_of_record(name: str) -> str | None:
     """Return the key whose record has this file name, or None if it is no record."""
-    return name[:32] if _RECORD.fullmatch(name) else None
+    return name[:32] if re.fullmatch(_RECORD, name) else None
 
 
 def key_of_payload(name: str) -> str | None:
     """Return the key whose payload may have this file name, or None if it cannot be a payload."""
-    match = _PAYLOAD.fullmatch(name)
+    match = re.fullmatch(_PAYLOAD, name)
     return match[1] if match else None
 
 
@@ -119,7 +121,9 @@ def key_of_lease(name: str) -> str | None:
 @functools.lru_cache(maxsize=1)
 def host() -> str:
     """Return 8 hex characters that stand for this machine (or container), as it runs, in the names of staged files."""
-    return hashlib.sha256(here().encode()).hexdigest()[:8]
+    from hashlib import sha256
+
+    return sha256(here().encode()).hexdigest()[:8]
 
 
 def staged_name(suffix: str) -> str:
@@ -130,6 +134,6 @@ def staged_name(suffix: str) -> str:
 def staged_by(name: str) -> tuple[str, int] | None:
     """Return host and process id of a staged file's writer, or None if the name is not one of ours."""
     parts = name.removeprefix(STAGED).split("-", 2)
-    if not name.startswith(STAGED) or len(parts) != 3 or not _PROCESS.fullmatch(parts[1]):
+    if not name.startswith(STAGED) or len(parts) != 3 or not re.fullmatch(_PROCESS, parts[1]):
         return None
     return parts[0], int(parts[1])

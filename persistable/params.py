@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from operator import is_
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from persistable.canonical import Refusal, scalar_parts
 from persistable.encodable import DictEncodable
@@ -19,10 +16,13 @@ from persistable.file_content import FileContent
 from persistable.instances import OPTIONS, FieldOptions, Plan, plan_of
 from persistable.secrecy import check_untracked
 
+if TYPE_CHECKING:
+    from dataclasses import Field
+
 __all__ = ["FileContent", "PersistableParams", "Snapshot", "param", "snapshot", "untracked"]
 
 ValueT = TypeVar("ValueT")
-_MISSING: Any = dataclasses.MISSING
+_MISSING: Any = object()  # of an argument; dataclasses, who has a mark of its own, is imported on first use
 
 # -- fields ------------------------------------------------------------------------------------------------------------
 
@@ -93,6 +93,9 @@ def param(
     Raises:
         ValueError: ``absent_means`` for a field that is not tracked.
     """
+    import copy
+    import dataclasses
+
     if absent_means is not _MISSING and (secret or not tracked):
         raise ValueError("absent_means is about the key, which a field that is secret or not tracked does not enter")
     absent = () if absent_means is _MISSING else (copy.deepcopy(absent_means),)
@@ -100,19 +103,21 @@ def param(
     if secret:
         field_kwargs["repr"] = False
     return dataclasses.field(
-        default=default,
-        default_factory=default_factory,
+        default=dataclasses.MISSING if default is _MISSING else default,
+        default_factory=dataclasses.MISSING if default_factory is _MISSING else default_factory,
         metadata={**(metadata or {}), OPTIONS: options},
         **field_kwargs,
     )
 
 
-def _options(field: dataclasses.Field[Any]) -> FieldOptions:
+def _options(field: Field[Any]) -> FieldOptions:
     options = field.metadata.get(OPTIONS)
     return options if isinstance(options, FieldOptions) else FieldOptions()
 
 
-def _secrets(cls: type) -> dict[str, dataclasses.Field[Any]]:
+def _secrets(cls: type) -> dict[str, Field[Any]]:
+    import dataclasses
+
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     return {field.name: field for field in fields if _options(field).secret}
 
@@ -144,7 +149,9 @@ class PersistableParams(DictEncodable):
 
     def get_md5_hash(self) -> str:
         """Return the MD5 of the repr, as in 1.x. For people; the key does not depend on it."""
-        return hashlib.md5(str(self).encode(), usedforsecurity=False).hexdigest()
+        from hashlib import md5
+
+        return md5(str(self).encode(), usedforsecurity=False).hexdigest()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         secrets = _secrets(type(self))
@@ -157,7 +164,9 @@ class PersistableParams(DictEncodable):
         return self._copied(lambda part: part, {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self._copied(lambda part: copy.deepcopy(part, memo), memo)
+        from copy import deepcopy
+
+        return self._copied(lambda part: deepcopy(part, memo), memo)
 
     def _copied(self, each: Callable[[Any], Any], memo: dict[int, Any]) -> Any:
         """Do what ``copy`` does with objects that have no say in it, but from all attributes, not from the pickle."""
@@ -194,11 +203,13 @@ def _filled(new: Any, state: Mapping[str, Any]) -> Any:
 
 def _restored(cls: type, state: Mapping[str, Any]) -> Any:
     """Rebuild unpickled params whose secrets stayed behind: they become their default, or None."""
+    from dataclasses import MISSING
+
     defaults: dict[str, Any] = {}
     for name, field in _secrets(cls).items():
         factory: Any = field.default_factory
-        default = None if field.default is _MISSING else field.default
-        defaults[name] = default if factory is _MISSING else factory()
+        default = None if field.default is MISSING else field.default
+        defaults[name] = default if factory is MISSING else factory()
     return _filled(object.__new__(cls), {**state, **defaults})
 
 
@@ -339,13 +350,13 @@ def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
         seen.add(id(value))
         for index, held in enumerate(value):
             _collect(held, f"{path}[{index}]", found, seen)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+    elif hasattr(type(value), "__dataclass_fields__"):
         seen.add(id(value))
-        for field in dataclasses.fields(value):
-            options, held = _options(field), getattr(value, field.name, None)
+        for name, options in plan_of(type(value)).options:
+            held = getattr(value, name, None)
             if options.tracked and type(held) in _IMMUTABLE:
                 continue
-            name = f"{path}.{field.name}" if path else field.name
+            name = f"{path}.{name}" if path else name
             if options.tracked:
                 _collect(held, name, found, seen)
             elif not options.secret:

@@ -7,7 +7,6 @@ a payload name and params are told apart on load by path and code instead.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
 import time
@@ -33,7 +32,12 @@ def class_path(cls: type) -> str:
 def timestamp() -> str:
     """Return the time of day in UTC, ISO 8601 to the millisecond."""
     now = time.time()
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+    return f"{_to_the_second(int(now))}.{int(now % 1 * 1000):03d}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _to_the_second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 class Origin:
@@ -84,6 +88,7 @@ def code_digest(cls: type, root: type) -> str | None:
 
 def _code_digest(cls: type, root: type) -> str | None:
     import ast
+    import hashlib
     import inspect
     import textwrap
 

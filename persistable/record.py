@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
@@ -20,11 +20,12 @@ __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "Unknown
 SCHEMA = 1
 
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
+_quoted = json.encoder.encode_basestring_ascii
 _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
-_USUAL = re.compile(  # a payload of one file, and what stands up to the class: what a hit needs of most records
+_USUAL = (  # a payload of one file, and what stands up to the class: what a hit needs of most records
     r'\n  "payload": \{\n    "format": TEXT,\n    "format_version": ([0-9]+),\n    "distribution": (?:null|TEXT),'
     r'\n    "type": .*\n    "chosen": .*\n    "metadata": (\{.*\}),'
     r'\n    "files": \[\n      \{"path": TEXT, "bytes": ([0-9]+), "digest": "((?:xxh3_128|sha256):[0-9a-f]+)"\}\n    \]'
@@ -32,7 +33,8 @@ _USUAL = re.compile(  # a payload of one file, and what stands up to the class: 
         "TEXT", r'"([^"\\\x00-\x1f]*)"'
     )
 )
-_TAIL = re.compile(
+_match_usual: Any = None  # bound on first use: compiling the pattern takes longer than loading the module
+_TAIL = (  # a pattern, compiled on first use
     rb'\n  "check": "(?P<check>([a-z0-9_]+):[0-9a-f]+)"(?P<signature>,\n  "signature": "[^"\\\n]*")?\n}\n\Z'
 )
 _DIGESTS = ("xxh3_128:", "sha256:")
@@ -154,7 +156,7 @@ class Record:
     @property
     def signature(self) -> tuple[bytes, str] | None:
         """The bytes that are signed and their signature; None of a record without one."""
-        tail = _TAIL.search(self.raw, max(0, len(self.raw) - _TAIL_LONGEST))
+        tail = re.compile(_TAIL).search(self.raw, max(0, len(self.raw) - _TAIL_LONGEST))
         if tail is None or tail["signature"] is None:
             return None
         return self.raw[: tail.start("signature")], tail["signature"].decode("ascii").split('"')[3]
@@ -215,7 +217,7 @@ _UNSIGNED = len(_ending("xxh3_128:" + 32 * "0"))  # bytes of the ending that nea
 
 def _check(raw: bytes) -> None:
     """Judge a record by its check. Raises Damage, or UnknownSchema if a newer persistable has another kind of check."""
-    tail = _TAIL.search(raw, max(0, len(raw) - _TAIL_LONGEST))
+    tail = re.compile(_TAIL).search(raw, max(0, len(raw) - _TAIL_LONGEST))
     if tail is None:
         raise Damage("does not end as a record does" if raw else "is empty")
     try:
@@ -234,7 +236,10 @@ def _head(text: str, key: str) -> _Head:
 
     The layout is our own and the check has held, so most of the JSON can be skipped.
     """
-    usual = _USUAL.match(text, text.find(_PAYLOAD))
+    global _match_usual
+    if _match_usual is None:
+        _match_usual = re.compile(_USUAL).match
+    usual = _match_usual(text, text.find(_PAYLOAD))
     if usual is None or not text.startswith(_START % key):
         return _parsed(text, key)
     format, version, distribution, metadata, path, size, digest, class_path = usual.groups()
@@ -312,15 +317,14 @@ def render(
     ``sign`` returns the signature of all bytes before it.
     """
     files = ",\n      ".join(
-        f'{{"path": {_dump(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+        f'{{"path": {_quoted(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
     )
-    entry = payload._asdict()
-    del entry["files"]
+    entry = zip(payload._fields[:-1], payload[:-1], strict=True)  # files are the last
     text = (
         f'{{\n  "record_schema": {SCHEMA},\n  "key": "{key}",\n  "identity": {identity},\n'
-        f'  "untracked_params": {_dump(untracked_params)},\n  "lineage": {_dump(lineage)},\n'
+        f'  "untracked_params": {_text(untracked_params)},\n  "lineage": {_text(lineage)},\n'
         f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
-        f'  "provenance": {{\n    {_lines(provenance)}\n  }},\n  '
+        f'  "provenance": {{\n    {_lines(provenance.items())}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
     if sign is None:
@@ -329,8 +333,10 @@ def render(
     return signed + f',\n  "signature": "{sign(signed)}"'.encode("ascii") + _CLOSE
 
 
-def _lines(entry: Mapping[str, Any]) -> str:
-    return ",\n    ".join([f'"{name}": {_text(value)}' for name, value in entry.items()])
+def _lines(entry: Iterable[tuple[str, Any]]) -> str:
+    return ",\n    ".join(
+        [f'"{name}": {_quoted(value) if type(value) is str else _text(value)}' for name, value in entry]
+    )
 
 
 def _text(value: Any) -> str:
@@ -339,4 +345,6 @@ def _text(value: Any) -> str:
         return "null"
     if not value and type(value) is dict:
         return "{}"
-    return repr(value) if type(value) is int else _dump(value)
+    if type(value) is int or (type(value) is float and value - value == 0):  # nan and infinities are refused below
+        return repr(value)
+    return _quoted(value) if type(value) is str else _dump(value)

@@ -116,6 +116,7 @@ class Registry:
         self._complete = False
         self._looking = False
         self._rankings: weakref.WeakKeyDictionary[type, tuple[Ranked, ...]] = weakref.WeakKeyDictionary()
+        self._pickled: weakref.WeakKeyDictionary[type, Choice] = weakref.WeakKeyDictionary()
         self._encoders: weakref.WeakKeyDictionary[type, ParamEncoder] = weakref.WeakKeyDictionary()
         self._warned: set[tuple[str, str]] = set()
 
@@ -179,6 +180,7 @@ class Registry:
         self._known, self._recorded = table, {}
         self.is_observed = bool(table.observers)
         self._rankings, self._encoders = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
+        self._pickled = weakref.WeakKeyDictionary()
 
     def _everything(self) -> Table:
         """Look for installed plugins, once, and return what is known then."""
@@ -339,6 +341,10 @@ class Registry:
         return choice
 
     def _for_type(self, cls: type) -> Iterator[Choice]:
+        known = self._pickled.get(cls)
+        if known is not None:
+            yield known
+            return
         self._warn_of_preferences(cls)
         absent: list[FormatError] = []
         ranked = [row for row in self._ranking(cls) if row.rank is not None]
@@ -358,7 +364,10 @@ class Registry:
         missing = self._missing_default(cls)
         if missing is not None and missing.format not in {error.format for error in absent}:
             absent.append(missing)
-        yield self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
+        choice = self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
+        if not (ranked or absent or self._prefer):  # else what is said of it may change
+            self._pickled[cls] = choice
+        yield choice
 
     def _by_setting(self, error: UnknownFormatError) -> UnknownFormatError:
         """Return the error for a format that only ``prefer`` names, so that it says so."""

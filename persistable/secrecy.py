@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import is_dataclass
 from typing import Any
 
 from persistable.canonical import Refusal
@@ -29,6 +28,8 @@ def check_untracked(plan: Plan, value: Any) -> None:
 
 
 def _check(value: object) -> None:
+    from dataclasses import is_dataclass
+
     waiting, seen = [value], set[int]()
     while waiting:
         held = waiting.pop()

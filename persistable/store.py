@@ -11,10 +11,10 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from persistable import lock, reading
+from persistable import reading
 from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from persistable import commit, publication, upkeep, verification
     from persistable.cache import CacheError, PayloadCache
+    from persistable.lock import Lock
     from persistable.registry import Choice, Registry
     from persistable.remote import Fetched, RemoteFolder
     from persistable.signing import SigningKey
@@ -40,8 +41,8 @@ _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
 _DAY = 86_400.0  # seconds
 _COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
-_LOST_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")  # what pathlib makes of a URL
+_URL = r"([a-zA-Z][a-zA-Z0-9+.-]*)://"  # patterns, compiled on first use
+_LOST_URL = r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)"  # what pathlib makes of a URL
 
 
 class _Unset:
@@ -54,12 +55,13 @@ class _Unset:
 UNSET: Final = _Unset()
 
 
-class Workplace(NamedTuple):
+class Workplace:
     """Where payloads are staged: a local storage, a folder of it, and the cache that it is, if any."""
 
-    local: LocalStorage
-    folder: str
-    cache: PayloadCache | None
+    __slots__ = ("cache", "folder", "local")
+
+    def __init__(self, local: LocalStorage, folder: str, cache: PayloadCache | None) -> None:
+        self.local, self.folder, self.cache = local, folder, cache
 
 
 class ArtifactStore:
@@ -281,7 +283,7 @@ class ArtifactStore:
             BrokenStorageError: what does is installed and does not work.
         """
         if self._storage is None:
-            if _URL.match(self.location) is None:
+            if not re.match(_URL, self.location):
                 self._storage = LocalStorage(
                     self.location, private=self.trust.setting == "own", durable=self.durability == "full"
                 )
@@ -332,7 +334,7 @@ class ArtifactStore:
     @property
     def place(self) -> str:
         """The location, however it is spelled."""
-        return self.location if _URL.match(self.location) else os.path.realpath(self.location)
+        return self.location if re.match(_URL, self.location) else os.path.realpath(self.location)
 
     def local_path(self, address: Address, record: Record) -> str:
         """Return the local path of a payload; one of a remote storage is fetched into the cache.
@@ -424,9 +426,9 @@ class ArtifactStore:
         self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
     ) -> commit.Committed:
         """Commit an artifact; see ``commit``."""
-        from persistable import commit  # on first use, as everything that a hit does without
+        from persistable.commit import persist  # on first use, as everything that a hit does without
 
-        return commit.persist(self, address, payload, draft, choices)
+        return persist(self, address, payload, draft, choices)
 
     def prepare(self, address: Address, origin: Origin) -> None:
         """Prove, before anything is generated, that it could be persisted.
@@ -436,12 +438,12 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable import publication
+        from persistable.publication import standing
 
         self.storage.prepare(address.folder)
         if self.local is None:
             self.workplace(address.folder)
-        publication.standing(self.storage, address, origin)
+        standing(self.storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -478,23 +480,23 @@ class ArtifactStore:
                 stacklevel=5,
             )
 
-    @contextmanager
-    def generating(self, address: Address, logger: Logger | None = None) -> Iterator[None]:
-        """Hold the lock under which a key is generated once; ``logger`` is told of a long wait.
+    def generating(self, address: Address, logger: Logger | None = None) -> Lock:
+        """Take the lock under which a key is generated once; a context manager. ``logger`` is told of a long wait.
 
         Raises:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
         self.workplace(address.folder)  # elsewhere the lease has to be written, too
-        with self._locked(address, lock.GENERATE, logger):
-            yield
+        return self._locked(address, logger, to_generate=True)
 
-    def committing(self, address: Address) -> lock.Lock:
+    def committing(self, address: Address) -> Lock:
         """Take the short lock under which the state of a key is changed; a context manager."""
-        return self._locked(address, lock.COMMIT)
+        return self._locked(address)
 
-    def _locked(self, address: Address, purpose: int, logger: Logger | None = None) -> lock.Lock:
+    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
+        from persistable.lock import COMMIT, GENERATE, Lock, NotFree  # on first use: a hit takes no lock
+
         def tell(owner: str | None) -> None:
             import threading
 
@@ -510,7 +512,7 @@ class ArtifactStore:
                 address.key,
             )
             thread = thread_generating(Generation(address.key, self.location))
-            if thread is not None and purpose == lock.GENERATE:
+            if thread is not None and to_generate:
                 told.warning(
                     "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
                     "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
@@ -520,21 +522,22 @@ class ArtifactStore:
                 )
 
         timeout = self.lock_timeout
-        if timeout is not None and purpose == lock.COMMIT:
+        if timeout is not None and not to_generate:
             timeout = max(timeout, _COMMIT_PATIENCE)
         storage = self.storage
         try:
             if storage.capabilities.lock:
+                purpose = GENERATE if to_generate else COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
-            if purpose == lock.COMMIT:
-                return lock.Lock(None)  # the record is put on condition
+            if not to_generate:
+                return Lock(None)  # the record is put on condition
             from persistable import lease
 
             taken = lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
             if not taken.exclusive:  # nothing was written for it, so nobody knows yet whether anything can be
                 storage.prepare(address.folder)
             return taken
-        except lock.NotFree as error:
+        except NotFree as error:
             seconds = timeout or 0.0
             raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
 
@@ -556,10 +559,10 @@ class ArtifactStore:
         storage = self.local
         if storage is None:
             return
-        from persistable import journal
+        from persistable.journal import note
 
         folder = storage.local_path(address.folder)
-        journal.note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
+        note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
 
     # -- upkeep
 
@@ -621,7 +624,7 @@ def _located(location: Any) -> str:
             if url.netloc not in ("", "localhost") or not url.path:
                 raise ValueError(f"data_dir {location!r} is not a local folder: give file:///path, or the path")
             location = unquote(url.path)
-        elif _URL.match(location):
+        elif re.match(_URL, location):
             from persistable.redaction import has_credentials, redacted
 
             if has_credentials(location):  # a location is shown, logged and pickled
@@ -630,11 +633,11 @@ def _located(location: Any) -> str:
             if not rest.strip("/"):
                 raise ValueError(f"data_dir {location!r} names no place: give {scheme}://… with a bucket, host or path")
             return location.rstrip("/")
-        elif _LOST_URL.match(location):
+        elif re.match(_LOST_URL, location):
             raise ValueError(f"data_dir {location!r} has lost a slash: give {location.replace(':/', '://', 1)!r}")
     elif isinstance(location, os.PathLike):
         location = os.fspath(location)
-        if isinstance(location, str) and _LOST_URL.match(location):
+        if isinstance(location, str) and re.match(_LOST_URL, location):
             raise ValueError(f"{location!r} was a URL before it became a path: give it as a str")
     if not isinstance(location, str):
         raise TypeError(f"data_dir {location!r} is a {type(location).__qualname__}: give a Path, a str or a URL")
@@ -693,7 +696,7 @@ def store_at(data_dir: str | os.PathLike[str]) -> ArtifactStore:
         path: object = os.fspath(data_dir)
     except TypeError:
         path = None
-    if type(path) is not str or not (path.startswith("/") or _URL.match(path)):
+    if type(path) is not str or not (path.startswith("/") or re.match(_URL, path)):
         return ArtifactStore(data_dir)
     return _shared(path, _environment())
 

@@ -30,10 +30,10 @@ ARROWS = {
     "hookspecs": "specs",
     "encodable": "display logging",
     "address": "naming",
-    "journal": "display naming",
     "redaction": "",
     "record": "digest display",
     "provenance": "address exceptions record version",
+    "journal": "display naming provenance",
     # params and identity: values become text, text becomes a key
     "canonical": "",
     "literals": "canonical",
@@ -53,6 +53,7 @@ ARROWS = {
     "lock": "display logging naming",
     "storage": "exceptions naming",
     "local": "display exceptions lock logging naming storage",
+    "spool": "local",
     "conditions": "exceptions naming storage",
     "lease": "conditions display lock logging naming process storage",
     # which format
@@ -69,7 +70,7 @@ ARROWS = {
     "remote": "cache digest exceptions local record storage trust",
     "reading": "address cache digest exceptions io local naming provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
-    "commit": "address cache digest exceptions io local publication reading record",
+    "commit": "address cache digest exceptions io local publication reading record spool",
     "quarantine": "address digest local naming reading",
     "upkeep": "address lease local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",

@@ -31,6 +31,10 @@ LATER = [
     "tempfile",
     "concurrent",
     "decimal",
+    "dataclasses",
+    "inspect",
+    "hashlib",
+    "struct",
 ]
 OWN = [
     "address",
@@ -46,7 +50,6 @@ OWN = [
     "io",
     "literals",
     "local",
-    "lock",
     "naming",
     "params",
     "payload_type",

@@ -396,7 +396,7 @@ def test_file_content_is_read_again_only_when_the_file_may_have_changed(tmp_path
     """An old unchanged file is hashed once; a changed one again; one of the last two seconds every time."""
     reads = []
     digest = __import__("hashlib").file_digest
-    monkeypatch.setattr("persistable.file_content.hashlib.file_digest", lambda *args: reads.append(1) or digest(*args))
+    monkeypatch.setattr("hashlib.file_digest", lambda *args: reads.append(1) or digest(*args))
     path = write(tmp_path / "a", b"1")
     content = FileContent(path)
     first = content.digest()

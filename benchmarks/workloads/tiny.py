@@ -75,6 +75,62 @@ def write_bare(folder: str, *, durable: bool, files: int = 1) -> Callable[[], No
     return write
 
 
+def miss_bare(folder: str, *, durable: bool) -> Callable[[], None]:
+    """Return what makes the calls of the system that no miss under a lock can do without, and little else.
+
+    The key is looked for, locked and looked for again; payload and record are written, flushed if asked, and renamed;
+    the log gets a line. What it writes is as long as what a miss writes, and has been made before.
+    """
+    import errno
+    import fcntl
+    import struct
+
+    payload, record, line = pickle.dumps(payloads.TINY, protocol=5), b"r" * 1065, b"l" * 200
+    create, append = os.O_WRONLY | os.O_CREAT | os.O_EXCL, os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    numbers = itertools.count()
+    region = [struct.pack("hhqqi4x", kind, os.SEEK_SET, 1, 1, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK)]
+
+    def is_missing(path: str) -> bool:
+        try:
+            os.open(path, os.O_RDONLY)
+        except FileNotFoundError as error:
+            return error.errno == errno.ENOENT
+        return False
+
+    def write(path: str, data: bytes, flags: int = create) -> None:
+        descriptor = os.open(path, flags, 0o644)
+        os.write(descriptor, data)
+        if durable and flags == create:
+            os.fsync(descriptor)
+        os.close(descriptor)
+
+    def place(staged: str, path: str) -> None:
+        os.rename(staged, path)
+        if durable:
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    def miss() -> None:
+        number = next(numbers)
+        staged, final = f"{folder}/.tmp-{number}", f"{folder}/{number}"
+        assert is_missing(f"{final}.json")
+        lock = os.open(f"{folder}/.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, region[0])
+        os.fstat(lock)
+        os.pwrite(lock, line[:128], 0)
+        assert is_missing(f"{final}.json")
+        write(staged, payload)
+        place(staged, f"{final}.pickle")
+        write(staged, record)
+        place(staged, f"{final}.json")
+        write(f"{folder}/log.txt", line, append)
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, region[1])
+        os.close(lock)
+
+    return miss
+
+
 def run(report: Report) -> None:
     """Time hits, then misses at both durabilities."""
     hits(report)
@@ -119,6 +175,11 @@ def misses(report: Report, durability: Any) -> None:
         ),
         Lane(
             f"two such files{fsync}", write_bare(report.path(f"{durability}-2"), durable=durable, files=2), role="floor"
+        ),
+        Lane(
+            f"the calls of a miss, bare{fsync}",
+            miss_bare(report.path(f"{durability}-3"), durable=durable),
+            role="floor",
         ),
         Lane("persistable generate()", lambda: Tiny(store, TinyParams(next(numbers))).generate(), role="ours"),
         Lane(
