@@ -201,3 +201,16 @@ def test_options_are_shown_checked_and_picklable(path, difference):
         CsvFileIO(threads=0)
     with pytest.raises(TypeError, match=r"threads has to be a whole number or None, not 1\.5"):
         CsvFileIO(threads=1.5)
+
+
+def test_times_that_no_reader_parses_again_are_declined_and_their_neighbours_come_back(round_trip, difference):
+    first = -(2**63 // 10**9) * 10**9  # the first whole second that nanoseconds hold
+    for zone in (None, "UTC"):
+        times = pa.array([first, 2**63 - 1, None], pa.timestamp("ns", zone))
+        assert difference(pa.table({"t": times}), round_trip(pa.table({"t": times}))) is None
+        early = pa.array([first - 1], pa.timestamp("ns", zone))
+        for column in (early, early.dictionary_encode()):
+            with pytest.raises(FidelityError, match="bad: a time within the first second"):
+                round_trip(pa.table({"bad": column}))
+    with pytest.raises(FidelityError, match="t: a time within the first second"):
+        round_trip(pd.DataFrame({"t": pd.DatetimeIndex([pd.Timestamp.min])}))

@@ -232,6 +232,7 @@ DTYPES = {
     "long double": np.array([1], dtype=np.longdouble),
     "big endian": np.array([1], dtype=">i4"),
     "sparse": pd.arrays.SparseArray([1, 0]),
+    "twin of UTC": pd.array([0], dtype=pd.DatetimeTZDtype("us", datetime.timezone(datetime.timedelta(0), "UTC"))),
     "union": pd.array([None], dtype=pd.ArrowDtype(pa.month_day_nano_interval())),
 }
 
@@ -537,6 +538,7 @@ def test_columns_and_filters_choose_by_label_and_keep_the_index(round_trip, diff
 def test_filters_find_their_column_by_exact_type_and_never_guess(round_trip):
     twins = pd.DataFrame([[1, 10], [10, 1]], columns=pd.Index([1, True], dtype=object))
     assert list(round_trip(twins, loader=ParquetFileIO(filters=[(1, "==", 1)])).index) == [0]
+    assert list(round_trip(twins, loader=ParquetFileIO(filters=[[1, "==", 1]])).index) == [0]
     assert round_trip(twins, loader=ParquetFileIO(filters=[(True, "==", 1)])).iloc[0, 0] == 10
     same = pd.DataFrame([[1, 10], [10, 1]], columns=["a", "a"])
     with pytest.raises(ValueError, match="'a' may mean each of 2 columns"):

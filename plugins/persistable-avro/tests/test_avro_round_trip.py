@@ -228,7 +228,33 @@ def test_every_codec_and_many_blocks(tmp_path, codec):
     if codec == "zstandard":
         pytest.importorskip("backports.zstd")
     records = [{"number": number, "text": f"text {number}" * 3} for number in range(5000)]
-    assert round_trip(records, tmp_path, codec=codec, compression_level=3) == records
+    level = 3 if codec in ("deflate", "zstandard") else None
+    assert round_trip(records, tmp_path, codec=codec, compression_level=level) == records
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"compression_level": 1}, ValueError, "'null' does not take the level 1: it has no levels"),
+        ({"codec": "snappy", "compression_level": 1}, ValueError, "'snappy' does not take the level 1"),
+        ({"codec": "deflate", "compression_level": 99}, ValueError, "'deflate' does not take the level 99"),
+        ({"codec": "zstandard", "compression_level": 99}, ValueError, "'zstandard' does not take the level 99"),
+        ({"codec": "deflate", "compression_level": "9"}, TypeError, "a whole number or None, not '9'"),
+        ({"codec": "deflate", "compression_level": True}, TypeError, "not True"),
+        ({"sync_interval": -1}, ValueError, "sync_interval has to be at least 0, not -1"),
+        ({"sync_interval": "x"}, TypeError, "sync_interval has to be a whole number of bytes, not 'x'"),
+        ({"max_block_bytes": 0}, ValueError, "max_block_bytes has to be at least 1, not 0"),
+        ({"max_block_bytes": 1e6}, TypeError, "max_block_bytes has to be"),
+        ({"schema": "{bad"}, ValueError, "the schema is no JSON: "),
+        ({"schema": "flight.avsc"}, ValueError, "not an Avro schema: UnknownType: flight.avsc"),
+        ({"reader_schema": {"type": "recrd"}}, ValueError, "not an Avro schema: UnknownType: "),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_refused_at_once(options, error, message):
+    """An option that would be ignored, or would fail the save for no fault of the records, fails the constructor."""
+    with pytest.raises(error, match=message):
+        AvroFileIO(**options)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ Representation decisions:
 - Floats are written with as many digits as give them back; NaN in a pandas float column is missing (empty), while
   pyarrow and polars, which tell them apart, get ``nan`` and empty.
 - Times with a zone are written in UTC; durations, periods and float16 as plain numbers; categoricals by their values.
-- Declined: nested and binary columns, years outside 1 to 9999, decimals of other widths than 128 bits, views,
-  extension types, text that is not UTF-8, a table without columns, and more than about 1 MB of categories (those of
-  levels of a MultiIndex among them), because they are in the record.
+- Declined: nested and binary columns, years outside 1 to 9999, the first second of nanoseconds in 1677, decimals of
+  other widths than 128 bits, views, extension types, text that is not UTF-8, a table without columns, and more than
+  about 1 MB of categories (those of levels of a MultiIndex among them), because they are in the record.
 - A csv declares nothing, and a value takes at least one byte of it: it expands to a few times its size at most. That
   it has the rows of its record is checked when it was read.
 - Slices are formatted by several threads and written in order; pyarrow's reader uses several threads by itself.
@@ -218,6 +218,7 @@ def _contains(values: Any, text: str) -> bool:
 
 
 _EPOCH_DAYS = {"first": -719_162, "last": 2_932_896}  # 0001-01-01 and 9999-12-31
+_FIRST_NS = -((1 << 63) // 10**9) * 10**9  # readers parse whole seconds first, which overflow in the last one before it
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
@@ -230,5 +231,9 @@ def _check_years(values: Any, where: str) -> None:
         return
     bounds = pyarrow.compute.min_max(numbers).as_py()
     first, last = _EPOCH_DAYS["first"] * per_day, (_EPOCH_DAYS["last"] + 1) * per_day - 1
-    if bounds["min"] is not None and (bounds["min"] < first or bounds["max"] > last):
+    if bounds["min"] is None:
+        return
+    if bounds["min"] < first or bounds["max"] > last:
         raise Declined(where, "a year outside 1 to 9999 has no text that readers agree on")
+    if per_day == _PER_DAY["ns"] and bounds["min"] < _FIRST_NS:
+        raise Declined(where, "a time within the first second that nanoseconds hold, in 1677, is not parsed again")

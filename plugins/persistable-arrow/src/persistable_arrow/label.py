@@ -110,7 +110,8 @@ def encode_zone(zone: datetime.tzinfo, where: str) -> dict[str, Any]:
     if zone is datetime.UTC:
         return {"kind": "utc"}
     if type(zone) is datetime.timezone and zone == datetime.timezone(offset := zone.utcoffset(None)):
-        if zone.tzname(None) == datetime.timezone(offset).tzname(None):
+        # without an offset it is UTC by another object, which pandas tells apart
+        if offset and zone.tzname(None) == datetime.timezone(offset).tzname(None):
             return {"kind": "offset", "seconds": offset.total_seconds()}
     elif type(zone) is ZoneInfo and zone.key and ZoneInfo(zone.key) is zone:
         return {"kind": "zoneinfo", "key": zone.key}

@@ -271,11 +271,11 @@ def _name_of(label: Any, labels: Sequence[Any], names: Sequence[str]) -> str:
 
 
 def _rename_filters(filters: Any, name_of: Callable[[Any], str]) -> Any:
-    if isinstance(filters, tuple):
+    if not isinstance(filters, (list, tuple)):
+        raise TypeError(f"{filters!r} is no list")
+    if len(filters) == 3 and isinstance(filters[1], str):  # an operator, so this is one condition
         column, operator, value = filters
         return name_of(column), operator, value
-    if not isinstance(filters, list):
-        raise TypeError(f"{filters!r} is no list")
     return [_rename_filters(part, name_of) for part in filters]
 
 

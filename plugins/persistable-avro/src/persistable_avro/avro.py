@@ -21,6 +21,7 @@ Source: Avro 1.12 specification.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from itertools import chain, islice
 from pathlib import Path
@@ -53,13 +54,14 @@ class AvroFileIO(FileIO[Any]):
         schema: of what is written, as JSON values, JSON text or ``fastavro.parse_schema`` returned it. None: inferred.
         reader_schema: what loaded records are resolved to, by Avro's rules of schema evolution.
         codec: ``null``, ``deflate``, ``snappy`` or ``zstandard``. Files of bzip2 and xz are read as well.
-        compression_level: of the codec, where it has levels.
+        compression_level: of the codec ``deflate`` or ``zstandard``; the others have none.
         sync_interval: bytes of records, before compression, after which a block ends.
         stream: load as an ``AvroRecords``, which reads records when they are asked for, instead of a list.
         max_block_bytes: that a compressed block may expand to, saved or loaded.
 
     Raises:
-        ValueError: a schema or codec is none.
+        ValueError: a schema or codec is none, the codec has no such level, a number is too small.
+        TypeError: a level or number is no int.
         CodecNotInstalledError: the package of a codec is missing, an ImportError.
     """
 
@@ -80,7 +82,9 @@ class AvroFileIO(FileIO[Any]):
     ) -> None:
         if codec not in _CODECS:
             raise ValueError(f"the codec {codec!r} is not one of {', '.join(_CODECS)}")
-        require_codec(codec)  # known now, not after hours of compute
+        _check_level(codec, compression_level)  # known now, not after hours of compute
+        _check_bytes("sync_interval", sync_interval, least=0)
+        _check_bytes("max_block_bytes", max_block_bytes, least=1)
         self.schema = None if schema is None else read_schema(schema)
         self.reader_schema = None if reader_schema is None else read_schema(reader_schema)
         self.codec, self.compression_level = codec, compression_level
@@ -219,6 +223,31 @@ class AvroFileIO(FileIO[Any]):
             raise FidelityError(format=self.name, reason=str(error)) from error
         finally:
             container.close()
+
+
+def _check_level(codec: str, level: Any) -> None:
+    """Raise for a level that a codec does not have, or for a codec that is not installed."""
+    library = require_codec(codec)
+    if level is None:
+        return
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise TypeError(f"compression_level has to be a whole number or None, not {level!r}")
+    try:
+        if codec == "deflate":
+            zlib.compressobj(level)
+        elif codec == "zstandard":
+            library.ZstdCompressor(level=level)
+        else:
+            raise ValueError("it has no levels")
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"the codec {codec!r} does not take the level {level}: {error}") from error
+
+
+def _check_bytes(name: str, value: Any, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} has to be a whole number of bytes, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} has to be at least {least}, not {value}")
 
 
 class _Source:

@@ -61,8 +61,6 @@ def read_schema(given: Any) -> Schema:
     named: dict[str, Any] = {}
     try:
         parsed = parse_schema(raw, named)
-    except ValueError:
-        raise
     except Exception as error:  # fastavro's errors have no common base; KeyError and AttributeError are among them
         raise ValueError(f"not an Avro schema: {type(error).__name__}: {error}") from error
     sizes = _Sizes(named)
@@ -76,6 +74,8 @@ def _plain(given: Any) -> Any:
             return json.loads(given)
         except RecursionError as error:
             raise ValueError(f"the schema nests deeper than {MAX_DEPTH} levels") from error
+        except ValueError as error:
+            raise ValueError(f"the schema is no JSON: {error}") from error
     if isinstance(given, Mapping):
         return {key: value for key, value in given.items() if key not in _HINTS}
     if isinstance(given, (list, tuple)):
