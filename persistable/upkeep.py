@@ -34,35 +34,35 @@ class Swept(NamedTuple):
 
 def addresses(store: ArtifactStore) -> Iterator[Address]:
     """Yield the addresses of all artifacts; see ``ArtifactStore.list``."""
+    storage = store.storage
     for name in records(store):
-        with contextlib.suppress(Damage, UnknownSchema, FileNotFoundError):
-            folder, _, file = name.partition("/")
-            record = Record.parse(store.storage.get(name), file[:32])
-            yield Address(record.identity["name"], folder, record.key)
+        folder, _, file = name.partition("/")
+        try:
+            record = Record.parse(storage.get(name), file[:32])
+            payload_name = record.name
+        except (Damage, UnknownSchema, FileNotFoundError):
+            continue
+        yield Address(payload_name, folder, record.key)
 
 
 def records(store: ArtifactStore) -> Iterator[str]:
     """Yield the object names of all records, lazily and in no order."""
-    local = store.local
-    listed = store.storage.list() if local is None else _beside(local)
-    for entry in listed:
+    if store.local is not None:
+        yield from _local_records(store.local)
+        return
+    for entry in store.storage.list():
         folder, _, file = entry.name.partition("/")
         if naming.key_of_record(file) and naming.is_slug(folder):
             yield entry.name
 
 
-def _beside(local: LocalStorage) -> Iterator[Entry]:
-    """Yield what lies directly in the folders of payload names; what is within payloads of several files is not."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(local.root) as found:
-        folders = sorted(
-            item.name for item in found if naming.is_slug(item.name) and item.is_dir(follow_symlinks=False)
-        )
-        for folder in folders:
-            with contextlib.suppress(FileNotFoundError), os.scandir(local.local_path(folder)) as inside:
-                for item in inside:
-                    with contextlib.suppress(FileNotFoundError):
-                        status = item.stat(follow_symlinks=False)
-                        yield Entry(f"{folder}/{item.name}", status.st_size, status.st_mtime)
+def _local_records(local: LocalStorage) -> Iterator[str]:
+    """Yield the records in the folders of payload names, by name alone: nothing is asked of a file, or held."""
+    for folder in _folders(local.root):
+        with contextlib.suppress(FileNotFoundError), os.scandir(local.local_path(folder)) as found:
+            for item in found:
+                if naming.key_of_record(item.name):
+                    yield f"{folder}/{item.name}"
 
 
 def sweep(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
@@ -76,7 +76,7 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     now = time.time()
     swept: list[str] = []
     size = 0
-    for folder in _folders(local.root):
+    for folder in _folders_and_quarantines(local.root):
         kept = quarantined if folder.endswith(f"/{naming.QUARANTINE}") else grace
         for name in _suspects(folder, os.listdir(local.local_path(folder))):
             path = local.local_path(f"{folder}/{name}")
@@ -104,11 +104,16 @@ def _suspects(folder: str, names: list[str]) -> list[str]:
 
 
 def _folders(root: str) -> list[str]:
+    """Return the folders of payload names, sorted; links lead elsewhere."""
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
-        inside = [entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False)]
-        quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
-        return sorted([*inside, *(name for name in quarantines if _is_folder(f"{root}/{name}"))])
+        return sorted(entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False))
     return []
+
+
+def _folders_and_quarantines(root: str) -> list[str]:
+    inside = _folders(root)
+    quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
+    return sorted([*inside, *(name for name in quarantines if _is_folder(f"{root}/{name}"))])
 
 
 def _is_folder(path: str) -> bool:
