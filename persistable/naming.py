@@ -35,7 +35,9 @@ _UNSAFE = re.compile(r"[^a-z0-9_]")
 _SLUG = re.compile(r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?")
 _PROCESS = re.compile(r"[0-9]{1,9}")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
-_PAYLOAD = re.compile(r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?")
+_PART = re.compile(
+    r"([0-9a-f]{32})(?:(?P<record>\.json)|(?P<lineage>\.lineage\.json)|(?P<payload>-[0-9a-f]{8}(?:\..*)?))"
+)
 # names that Windows keeps for devices, and those that stand beside artifacts
 _RESERVED = frozenset({"con", "prn", "aux", "nul", "log", QUARANTINE}) | {
     f"{device}{number}" for device in ("com", "lpt") for number in range(10)
@@ -97,17 +99,22 @@ def key_of_record(name: str) -> str | None:
     return name[:32] if _RECORD.fullmatch(name) else None
 
 
+def part_of(name: str) -> tuple[str, str] | None:
+    """Return the key, and which part of its artifact may have this file name: record, payload or lineage."""
+    match = _PART.fullmatch(name)
+    return None if match is None else (match[1], match.lastgroup or "")
+
+
 def key_of_payload(name: str) -> str | None:
     """Return the key whose payload may have this file name, or None if it cannot be a payload."""
-    match = _PAYLOAD.fullmatch(name)
-    return match[1] if match else None
+    key, part = part_of(name) or (None, "")
+    return key if part == "payload" else None
 
 
 def key_beside(name: str) -> str | None:
     """Return the key whose payload or lineage may have this file name, or None if it can be neither."""
-    if name == lineage_name(name[:32]) and key_of_record(record_name(name[:32])):
-        return name[:32]
-    return key_of_payload(name)
+    key, part = part_of(name) or (None, "")
+    return key if part in ("payload", "lineage") else None
 
 
 def key_of_lease(name: str) -> str | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from persistable import naming
 from persistable.address import Address
+from persistable.litter import suspects
 from persistable.local import LocalStorage, remove, size_of
 from persistable.process import alive
 from persistable.record import Damage, Record, UnknownSchema
@@ -77,8 +79,12 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     swept: list[str] = []
     size = 0
     for folder in _folders_and_quarantines(local.root):
-        kept = quarantined if folder.endswith(f"/{naming.QUARANTINE}") else grace
-        for name in _suspects(folder, os.listdir(local.local_path(folder))):
+        path = local.local_path(folder)
+        if folder.endswith(f"/{naming.QUARANTINE}"):
+            kept, names = quarantined, iter(sorted(os.listdir(path)))
+        else:
+            kept, names = grace, suspects(functools.partial(_names, path))
+        for name in names:
             path = local.local_path(f"{folder}/{name}")
             with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or not ours to delete
                 staged = name.startswith(naming.STAGED)
@@ -90,23 +96,16 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     return Swept(tuple(swept), size)
 
 
-def _suspects(folder: str, names: list[str]) -> list[str]:
-    """Return the names in a folder that may be garbage; the only payload of a key with a record is none."""
-    if folder.endswith(f"/{naming.QUARANTINE}"):
-        return sorted(names)
-    there, payloads = set(names), Counter(map(naming.key_of_payload, names))
-    return sorted(
-        name
-        for name in names
-        if name.startswith(naming.STAGED)
-        or ((key := naming.key_beside(name)) and (naming.record_name(key) not in there or payloads[key] > 1))
-    )
+def _names(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as found:
+        for item in found:
+            yield item.name
 
 
 def _folders(root: str) -> list[str]:
     """Return the folders of payload names, sorted; links lead elsewhere."""
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
-        return sorted(entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False))
+        return sorted(item.name for item in found if naming.is_slug(item.name) and item.is_dir(follow_symlinks=False))
     return []
 
 
@@ -151,9 +150,12 @@ def _is_unnamed(store: ArtifactStore, address: Address, name: str) -> bool:
 
 
 def _newest(path: str) -> float:
-    times = [os.lstat(path).st_mtime]
-    for current, _, names in os.walk(path):
-        times += [os.lstat(f"{current}/{name}").st_mtime for name in names]
+    """Return when a file, or anything in a folder, was last written."""
+    status = os.lstat(path)
+    times = [status.st_mtime]
+    if stat.S_ISDIR(status.st_mode):
+        for current, _, names in os.walk(path):
+            times += [os.lstat(f"{current}/{name}").st_mtime for name in names]
     return max(times)
 
 
