@@ -187,9 +187,7 @@ def _judge_some(store: ArtifactStore, names: Iterator[str], notes: _Notes) -> li
     return found
 
 
-def _judge(
-    store: ArtifactStore, folders: dict[str, Folder | RemoteFolder], name: str, notes: _Notes
-) -> _Judged | None:
+def _judge(store: ArtifactStore, folders: dict[str, Folder | RemoteFolder], name: str, notes: _Notes) -> _Judged | None:
     """Verify one artifact; None if it is gone. Before it is called damaged, its record is read again."""
     judged = _judge_once(store, folders, name, notes)
     while judged is not None and judged.finding.problem is not None:
