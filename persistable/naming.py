@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 
-from persistable.process import here
+from persistable.process import here, started
 
 __all__ = [
     "LEASE",
@@ -33,7 +33,7 @@ STAGED = ".tmp-"
 _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
 _UNSAFE = re.compile(r"[^a-z0-9_]")
 _SLUG = re.compile(r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?")
-_PROCESS = re.compile(r"[0-9]{1,9}")
+_PROCESS = re.compile(r"([0-9]{1,9})(?:_([0-9]{1,19}))?")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _PART = re.compile(
     r"([0-9a-f]{32})(?:(?P<record>\.json)|(?P<lineage>\.lineage\.json)|(?P<payload>-[0-9a-f]{8}(?:\..*)?))"
@@ -129,14 +129,29 @@ def host() -> str:
     return hashlib.sha256(here().encode()).hexdigest()[:8]
 
 
+@functools.lru_cache(maxsize=1)
+def _mark() -> str:
+    """Return how the names of the files begin that this process is writing."""
+    process = os.getpid()
+    start = started(process)
+    return f"{STAGED}{host()}-{process}-" if start is None else f"{STAGED}{host()}-{process}_{start}-"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mark.cache_clear)
+
+
 def staged_name(suffix: str) -> str:
     """Return a new name for a file that is being written: host, process and chance, then the suffix of the format."""
-    return f"{STAGED}{host()}-{os.getpid()}-{os.urandom(4).hex()}{suffix}"
+    return f"{_mark()}{os.urandom(4).hex()}{suffix}"
 
 
-def staged_by(name: str) -> tuple[str, int] | None:
-    """Return host and process id of a staged file's writer, or None if the name is not one of ours."""
+def staged_by(name: str) -> tuple[str, int, int | None] | None:
+    """Return host and id of the process that writes a staged file, and when it was started, if the name says so.
+
+    None if the name is not one of ours.
+    """
     parts = name.removeprefix(STAGED).split("-", 2)
-    if not name.startswith(STAGED) or len(parts) != 3 or not _PROCESS.fullmatch(parts[1]):
+    if not name.startswith(STAGED) or len(parts) != 3 or not (process := _PROCESS.fullmatch(parts[1])):
         return None
-    return parts[0], int(parts[1])
+    return parts[0], int(process[1]), int(process[2]) if process[2] else None

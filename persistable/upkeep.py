@@ -125,7 +125,7 @@ def _is_folder(path: str) -> bool:
 def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: str) -> bool:
     if name.startswith(naming.STAGED):
         writer = naming.staged_by(name)
-        return writer is not None and (writer[0] != naming.host() or not alive(writer[1]))
+        return writer is not None and (writer[0] != naming.host() or not alive(writer[1], writer[2]))
     if folder.endswith(f"/{naming.QUARANTINE}"):
         return True
     key = naming.key_beside(name)
