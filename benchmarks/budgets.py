@@ -48,7 +48,7 @@ BUDGETS = {
     "avro-load": Budget("1e6 records, avro, load", "fastavro", "≤", 1.10, "×"),
     "avro-stream-save": Budget("1e6 records, avro, save a stream", "fastavro", "≤", 1.10, "×"),
     "avro-stream-load": Budget("1e6 records, avro, load a stream", "fastavro", "≤", 1.10, "×"),
-    "avro-memory": Budget("avro streams: more memory for 10 times as many records", "", "≤", 10e6, "B"),
+    "avro-memory": Budget("avro streams: more anonymous memory", "than for a tenth of the records", "≤", 10e6, "B"),
     "key-fields": Budget("key of 5 fields", "", "≤", 4e-6, "s"),
     "key-chain": Budget("keys of 100 upstream nodes", "", "≤", 0.5e-3, "s"),
     "key-diamond": Budget("keys of a 200-level diamond", "", "≤", 2e-3, "s"),

@@ -159,7 +159,7 @@ class PayloadCache:
             path, writer = f"{self.local.local_path(_STAGING)}/{name}", staged_by(name)
             with contextlib.suppress(OSError):
                 if writer is not None and writer[0] == host():
-                    abandoned = not alive(writer[1])
+                    abandoned = not alive(writer[1], writer[2])
                 else:
                     abandoned = os.lstat(path).st_mtime < now - _ABANDONED
                 if abandoned:

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 
-from persistable.process import here
+from persistable.process import here, started
 
 __all__ = [
     "LEASE",
@@ -31,9 +31,9 @@ STAGED = ".tmp-"
 _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below the 255 bytes of a file name
 # patterns, compiled on first use
 _SLUG = r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?"
-_PROCESS = r"[0-9]{1,9}"
+_PROCESS = r"([0-9]{1,9})(?:_([0-9]{1,19}))?"
 _RECORD = r"[0-9a-f]{32}\.json"
-_PAYLOAD = r"([0-9a-f]{32})-[0-9a-f]{8}(\..*)?"
+_PART = r"([0-9a-f]{32})(?:(?P<record>\.json)|(?P<lineage>\.lineage\.json)|(?P<payload>-[0-9a-f]{8}(?:\..*)?))"
 # names that Windows keeps for devices, and those that stand beside artifacts
 _RESERVED = frozenset({"con", "prn", "aux", "nul", "log", QUARANTINE}) | {
     f"{device}{number}" for device in ("com", "lpt") for number in range(10)
@@ -99,17 +99,22 @@ def key_of_record(name: str) -> str | None:
     return name[:32] if re.fullmatch(_RECORD, name) else None
 
 
+def part_of(name: str) -> tuple[str, str] | None:
+    """Return the key, and which part of its artifact may have this file name: record, payload or lineage."""
+    match = re.fullmatch(_PART, name)
+    return None if match is None else (match[1], match.lastgroup or "")
+
+
 def key_of_payload(name: str) -> str | None:
     """Return the key whose payload may have this file name, or None if it cannot be a payload."""
-    match = re.fullmatch(_PAYLOAD, name)
-    return match[1] if match else None
+    key, part = part_of(name) or (None, "")
+    return key if part == "payload" else None
 
 
 def key_beside(name: str) -> str | None:
     """Return the key whose payload or lineage may have this file name, or None if it can be neither."""
-    if name == lineage_name(name[:32]) and key_of_record(record_name(name[:32])):
-        return name[:32]
-    return key_of_payload(name)
+    key, part = part_of(name) or (None, "")
+    return key if part in ("payload", "lineage") else None
 
 
 def key_of_lease(name: str) -> str | None:
@@ -126,14 +131,29 @@ def host() -> str:
     return sha256(here().encode()).hexdigest()[:8]
 
 
+@functools.lru_cache(maxsize=1)
+def _mark() -> str:
+    """Return how the names of the files begin that this process is writing."""
+    process = os.getpid()
+    start = started(process)
+    return f"{STAGED}{host()}-{process}-" if start is None else f"{STAGED}{host()}-{process}_{start}-"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mark.cache_clear)
+
+
 def staged_name(suffix: str) -> str:
     """Return a new name for a file that is being written: host, process and chance, then the suffix of the format."""
-    return f"{STAGED}{host()}-{os.getpid()}-{os.urandom(4).hex()}{suffix}"
+    return f"{_mark()}{os.urandom(4).hex()}{suffix}"
 
 
-def staged_by(name: str) -> tuple[str, int] | None:
-    """Return host and process id of a staged file's writer, or None if the name is not one of ours."""
+def staged_by(name: str) -> tuple[str, int, int | None] | None:
+    """Return host and id of the process that writes a staged file, and when it was started, if the name says so.
+
+    None if the name is not one of ours.
+    """
     parts = name.removeprefix(STAGED).split("-", 2)
-    if not name.startswith(STAGED) or len(parts) != 3 or not re.fullmatch(_PROCESS, parts[1]):
+    if not name.startswith(STAGED) or len(parts) != 3 or not (process := re.fullmatch(_PROCESS, parts[1])):
         return None
-    return parts[0], int(parts[1])
+    return parts[0], int(process[1]), int(process[2]) if process[2] else None

@@ -22,6 +22,8 @@ SCHEMA = 1
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
 _quoted = json.encoder.encode_basestring_ascii
 _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
+_NAMED = re.compile(rb'  "identity": \{\n    "schema": 1,\n    "name": "([^"\\\x00-\x1f]*)",\n')  # after the start
+_NAMED_AT = len(_START % (32 * "0"))
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
 )
@@ -131,6 +133,18 @@ class Record:
                 raise Damage(f"is not a record: {type(error).__name__} {error}") from None
             self._document = document
         return document
+
+    @property
+    def name(self) -> str:
+        """The payload name, which the identity has; most names are read from the text, and the rest is not parsed.
+
+        Raises:
+            Damage: as ``document`` does.
+        """
+        named = _NAMED.match(self.raw, _NAMED_AT)
+        if named is not None:
+            return named[1].decode("ascii")
+        return str(self.document["identity"]["name"])
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from persistable import naming
 from persistable.address import Address
+from persistable.litter import suspects
 from persistable.local import LocalStorage, remove, size_of
 from persistable.process import alive
 from persistable.record import Damage, Record, UnknownSchema
@@ -34,35 +36,35 @@ class Swept(NamedTuple):
 
 def addresses(store: ArtifactStore) -> Iterator[Address]:
     """Yield the addresses of all artifacts; see ``ArtifactStore.list``."""
+    storage = store.storage
     for name in records(store):
-        with contextlib.suppress(Damage, UnknownSchema, FileNotFoundError):
-            folder, _, file = name.partition("/")
-            record = Record.parse(store.storage.get(name), file[:32])
-            yield Address(record.identity["name"], folder, record.key)
+        folder, _, file = name.partition("/")
+        try:
+            record = Record.parse(storage.get(name), file[:32])
+            payload_name = record.name
+        except (Damage, UnknownSchema, FileNotFoundError):
+            continue
+        yield Address(payload_name, folder, record.key)
 
 
 def records(store: ArtifactStore) -> Iterator[str]:
     """Yield the object names of all records, lazily and in no order."""
-    local = store.local
-    listed = store.storage.list() if local is None else _beside(local)
-    for entry in listed:
+    if store.local is not None:
+        yield from _local_records(store.local)
+        return
+    for entry in store.storage.list():
         folder, _, file = entry.name.partition("/")
         if naming.key_of_record(file) and naming.is_slug(folder):
             yield entry.name
 
 
-def _beside(local: LocalStorage) -> Iterator[Entry]:
-    """Yield what lies directly in the folders of payload names; what is within payloads of several files is not."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(local.root) as found:
-        folders = sorted(
-            item.name for item in found if naming.is_slug(item.name) and item.is_dir(follow_symlinks=False)
-        )
-        for folder in folders:
-            with contextlib.suppress(FileNotFoundError), os.scandir(local.local_path(folder)) as inside:
-                for item in inside:
-                    with contextlib.suppress(FileNotFoundError):
-                        status = item.stat(follow_symlinks=False)
-                        yield Entry(f"{folder}/{item.name}", status.st_size, status.st_mtime)
+def _local_records(local: LocalStorage) -> Iterator[str]:
+    """Yield the records in the folders of payload names, by name alone: nothing is asked of a file, or held."""
+    for folder in _folders(local.root):
+        with contextlib.suppress(FileNotFoundError), os.scandir(local.local_path(folder)) as found:
+            for item in found:
+                if naming.key_of_record(item.name):
+                    yield f"{folder}/{item.name}"
 
 
 def sweep(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
@@ -76,9 +78,13 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     now = time.time()
     swept: list[str] = []
     size = 0
-    for folder in _folders(local.root):
-        kept = quarantined if folder.endswith(f"/{naming.QUARANTINE}") else grace
-        for name in _suspects(folder, os.listdir(local.local_path(folder))):
+    for folder in _folders_and_quarantines(local.root):
+        path = local.local_path(folder)
+        if folder.endswith(f"/{naming.QUARANTINE}"):
+            kept, names = quarantined, iter(sorted(os.listdir(path)))
+        else:
+            kept, names = grace, suspects(functools.partial(_names, path))
+        for name in names:
             path = local.local_path(f"{folder}/{name}")
             with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or not ours to delete
                 staged = name.startswith(naming.STAGED)
@@ -90,25 +96,23 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
     return Swept(tuple(swept), size)
 
 
-def _suspects(folder: str, names: list[str]) -> list[str]:
-    """Return the names in a folder that may be garbage; the only payload of a key with a record is none."""
-    if folder.endswith(f"/{naming.QUARANTINE}"):
-        return sorted(names)
-    there, payloads = set(names), Counter(map(naming.key_of_payload, names))
-    return sorted(
-        name
-        for name in names
-        if name.startswith(naming.STAGED)
-        or ((key := naming.key_beside(name)) and (naming.record_name(key) not in there or payloads[key] > 1))
-    )
+def _names(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as found:
+        for item in found:
+            yield item.name
 
 
 def _folders(root: str) -> list[str]:
+    """Return the folders of payload names, sorted; links lead elsewhere."""
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
-        inside = [entry.name for entry in found if naming.is_slug(entry.name) and entry.is_dir(follow_symlinks=False)]
-        quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
-        return sorted([*inside, *(name for name in quarantines if _is_folder(f"{root}/{name}"))])
+        return sorted(item.name for item in found if naming.is_slug(item.name) and item.is_dir(follow_symlinks=False))
     return []
+
+
+def _folders_and_quarantines(root: str) -> list[str]:
+    inside = _folders(root)
+    quarantines = [f"{name}/{naming.QUARANTINE}" for name in inside]
+    return sorted([*inside, *(name for name in quarantines if _is_folder(f"{root}/{name}"))])
 
 
 def _is_folder(path: str) -> bool:
@@ -121,7 +125,7 @@ def _is_folder(path: str) -> bool:
 def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: str) -> bool:
     if name.startswith(naming.STAGED):
         writer = naming.staged_by(name)
-        return writer is not None and (writer[0] != naming.host() or not alive(writer[1]))
+        return writer is not None and (writer[0] != naming.host() or not alive(writer[1], writer[2]))
     if folder.endswith(f"/{naming.QUARANTINE}"):
         return True
     key = naming.key_beside(name)
@@ -146,9 +150,12 @@ def _is_unnamed(store: ArtifactStore, address: Address, name: str) -> bool:
 
 
 def _newest(path: str) -> float:
-    times = [os.lstat(path).st_mtime]
-    for current, _, names in os.walk(path):
-        times += [os.lstat(f"{current}/{name}").st_mtime for name in names]
+    """Return when a file, or anything in a folder, was last written."""
+    status = os.lstat(path)
+    times = [status.st_mtime]
+    if stat.S_ISDIR(status.st_mode):
+        for current, _, names in os.walk(path):
+            times += [os.lstat(f"{current}/{name}").st_mtime for name in names]
     return max(times)
 
 

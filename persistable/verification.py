@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,14 +19,15 @@ from persistable.record import Damage, Record, UnknownSchema
 from persistable.upkeep import records
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
+    from persistable.local import Folder
+    from persistable.remote import RemoteFolder
     from persistable.store import ArtifactStore
 
 __all__ = ["Finding", "check"]
 
 _TITLE = "persistable verification notes 1\n"
-_AHEAD = 4  # artifacts per worker that are taken up before the first of them is reported
+_MOMENT = 0.02  # seconds for which a worker goes on before it hands over what it has found
+_AHEAD = 2  # moments per worker that are taken up before the first of them is reported
 
 
 class Finding(NamedTuple):
@@ -69,32 +72,48 @@ def check(
     workers = min(8, (os.cpu_count() or 1) + 1) if workers is None else workers
     done = size = 0
     with _Notes(_outside(store, resume)) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
-        waiting: deque[Future[_Judged | None]] = deque()
-        names = records(store)
+        names = _Shared(records(store))
+        waiting = deque(pool.submit(_judge_some, store, names, notes) for _ in range(workers * _AHEAD))
         try:
-            while True:
-                for name in names:
-                    waiting.append(pool.submit(_judge, store, name, notes))
-                    if len(waiting) >= workers * _AHEAD:
-                        break
-                if not waiting:
-                    break
-                judged = waiting.popleft().result()
-                if judged is None:
-                    continue
-                finding = judged.finding
-                if finding.problem is None:
-                    notes.add(finding, judged.raw)
-                elif quarantine and judged.damage is not None:
-                    finding = _quarantined(store, judged, judged.damage)
-                done, size = done + 1, size + finding.bytes
-                if progress is not None:
-                    progress(done, size)
-                yield finding
+            while waiting:
+                some = waiting.popleft().result()
+                if some:  # else there are no more
+                    waiting.append(pool.submit(_judge_some, store, names, notes))
+                for judged in some:
+                    if judged is None:
+                        continue
+                    finding = judged.finding
+                    if finding.problem is None:
+                        notes.add(finding, judged.raw)
+                    elif quarantine and judged.damage is not None:
+                        finding = _quarantined(store, judged, judged.damage)
+                    done, size = done + 1, size + finding.bytes
+                    if progress is not None:
+                        progress(done, size)
+                    yield finding
             notes.finish()
         finally:
+            names.close()
             for future in waiting:
                 future.cancel()
+
+
+class _Shared:
+    """An iterator that threads take from in turn, until it is closed."""
+
+    def __init__(self, names: Iterator[str]) -> None:
+        self._names, self._lock = names, threading.Lock()
+
+    def __iter__(self) -> _Shared:
+        return self
+
+    def __next__(self) -> str:
+        with self._lock:
+            return next(self._names)
+
+    def close(self) -> None:
+        with self._lock:
+            self._names = iter(())
 
 
 def _outside(store: ArtifactStore, path: str | os.PathLike[str] | None) -> str | None:
@@ -153,52 +172,76 @@ class _Notes:
                 os.unlink(self._path)
 
 
-def _judge(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | None:
+def _judge_some(store: ArtifactStore, names: Iterator[str], notes: _Notes) -> list[_Judged | None]:
+    """Verify some artifacts: one if it is large, many if they are small, so that handing them over costs little.
+
+    A folder is judged once for all of them.
+    """
+    until = time.monotonic() + _MOMENT
+    folders: dict[str, Folder | RemoteFolder] = {}
+    found: list[_Judged | None] = []
+    for name in names:
+        found.append(_judge(store, folders, name, notes))
+        if time.monotonic() >= until:
+            break
+    return found
+
+
+def _judge(store: ArtifactStore, folders: dict[str, Folder | RemoteFolder], name: str, notes: _Notes) -> _Judged | None:
     """Verify one artifact; None if it is gone. Before it is called damaged, its record is read again."""
-    judged = _judge_once(store, name, notes)
+    judged = _judge_once(store, folders, name, notes)
     while judged is not None and judged.finding.problem is not None:
-        again = _judge_once(store, name, notes)  # a writer may have replaced it meanwhile
+        again = _judge_once(store, {}, name, notes)  # a writer may have replaced it meanwhile
         if again is None or again.raw == judged.raw:
             return again
         judged = again
     return judged
 
 
-def _judge_once(store: ArtifactStore, name: str, notes: _Notes) -> _Judged | None:
+def _judge_once(
+    store: ArtifactStore, folders: dict[str, Folder | RemoteFolder], name: str, notes: _Notes
+) -> _Judged | None:
     folder, _, file = name.partition("/")
     path, key, raw = store.storage.locate(name), file[:32], b""
-    found = Finding(path, folder, key, 0, None)
+    title, size = folder, 0
+
+    def judged(problem: str | None, damage: Damage | None = None) -> _Judged:
+        return _Judged(Finding(path, title, key, size, problem), raw, damage)
+
     try:
-        entered = store.enter(folder)
+        entered = folders.get(folder)
+        if entered is None:
+            entered = folders[folder] = store.enter(folder)
         raw = entered.read(file)
         record = Record.parse(raw, key)
-        found = found._replace(name=str(record.identity["name"]), bytes=record.size)
-        if key_of(canonical(record.identity)) != key:
+        identity = record.document["identity"]
+        title, size = str(identity["name"]), record.size
+        if key_of(canonical(identity)) != key:
             raise Damage("has an identity of another key")
         if store.signing_key is not None and not store.signed(record):
-            return _Judged(found._replace(problem="is not signed with this store's key"), raw)
+            return judged("is not signed with this store's key")
         if notes.has(path, raw):
-            return _Judged(found, raw)
+            return judged(None)
         reading.verify_payload(entered, record.files, None if store.local is not None else store.cache)
     except FileNotFoundError:
         return None  # deleted since it was listed
     except UnknownSchema as unknown:
-        return _Judged(found._replace(problem=f"has the unknown record schema {unknown.found}"), raw)
+        return judged(f"has the unknown record schema {unknown.found}")
     except Damage as damage:
-        return _Judged(found._replace(problem=f"{damage.path} {damage}".strip()), raw, damage)
+        return judged(f"{damage.path} {damage}".strip(), damage)
     except OSError as error:
-        return _Judged(found._replace(problem=str(error)), raw)
+        return judged(str(error))
     except Exception as error:  # noqa: BLE001 - whoever can make a check can make any record; the others come next
-        return _Judged(found._replace(problem=f"cannot be verified: {type(error).__name__}: {error}"), raw)
+        return judged(f"cannot be verified: {type(error).__name__}: {error}")
     try:
         if record.lineage is not None:
             _check_lineage(store, folder, record)
     except (Damage, OSError) as error:  # which does not spoil the payload
         where = f"{error.path} " if isinstance(error, Damage) else ""
-        return _Judged(found._replace(problem=f"{where}{error}"), raw)
+        return judged(f"{where}{error}")
     except Exception as error:  # noqa: BLE001 - as above
-        return _Judged(found._replace(problem=f"its lineage cannot be verified: {type(error).__name__}: {error}"), raw)
-    return _Judged(found, raw)
+        return judged(f"its lineage cannot be verified: {type(error).__name__}: {error}")
+    return judged(None)
 
 
 def _check_lineage(store: ArtifactStore, folder: str, record: Record) -> None:

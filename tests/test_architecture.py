@@ -72,7 +72,8 @@ ARROWS = {
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
     "commit": "address cache digest exceptions io local publication reading record spool",
     "quarantine": "address digest local naming reading",
-    "upkeep": "address lease local naming process record storage",
+    "litter": "naming",
+    "upkeep": "address lease litter local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",
     "generation": "",
     "store": (

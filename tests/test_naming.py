@@ -11,6 +11,7 @@ from specimens import BlobP, BlobParams, blob, fast, files
 
 from persistable import naming
 from persistable.naming import slug
+from persistable.process import started
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -112,13 +113,22 @@ def test_names_of_files() -> None:
     assert naming.key_of_record(naming.record_name(KEY)) == KEY
     assert naming.key_of_payload(naming.payload_name(KEY, ".npy")) == KEY
     assert naming.key_of_payload(naming.payload_name(KEY, "")) == KEY
-    assert naming.staged_by(naming.staged_name(".npy")) == (naming.host(), os.getpid())
-    assert naming.staged_by(naming.staged_name("")) == (naming.host(), os.getpid())
+    for suffix in (".npy", ""):
+        assert naming.staged_by(naming.staged_name(suffix)) == (naming.host(), os.getpid(), started(os.getpid()))
+    assert naming.staged_by(f".tmp-{naming.host()}-12-0123abcd.npy") == (naming.host(), 12, None), "older ones, too"
     for name in (f"{KEY}.lineage.json", f"{KEY.upper()}.json", f"{KEY}.json\n", f"x{KEY}.json", "log.txt", ".lock"):
         assert naming.key_of_record(name) is None
     for name in (KEY, f"{KEY}-x", f"{KEY}-0000000.npy", f"{KEY}.json", f"{KEY}.lineage.json", f"x{KEY}-00000000"):
         assert naming.key_of_payload(name) is None
-    for name in (".tmp-", ".tmp-x", ".tmp-a-b-c", ".tmp-00000000-x-0", "tmp-00000000-1-0", ".lock"):
+    for name in (
+        ".tmp-",
+        ".tmp-x",
+        ".tmp-a-b-c",
+        ".tmp-00000000-x-0",
+        ".tmp-0-1_-0",
+        ".tmp-0-1_x-0",
+        "tmp-00000000-1-0",
+    ):
         assert naming.staged_by(name) is None
 
 

@@ -11,6 +11,7 @@ import xxhash
 from specimens import blob, fast, loaded, stored
 
 from persistable.exceptions import CorruptArtifactError, RecordSchemaError
+from persistable.identity import identify, indented
 from persistable.record import SCHEMA, Damage, PayloadEntry, PayloadFile, Record, UnknownSchema, render
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -311,3 +312,28 @@ def test_repr_stays_a_line() -> None:
     forged = "a\nERROR forged\x1b[2J"
     for raw in (changed("identity", "name", to=forged), changed("payload", "format", to=forged)):
         assert repr(Record.parse(raw, KEY)).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["x", 'a "quoted"', "back\\slash", "ü €", "\U0001f600", "a,\nb", "", "  ", '",', "name"]
+)
+def test_the_name_is_that_of_the_identity(name: str) -> None:
+    """It is read from the text where that is laid out as ours and has no escapes, and else from the document."""
+    raw = rendered(identity=indented(identify(name, "0", (), ())))
+    record = Record.parse(raw, KEY)
+    assert record.name == name
+    assert (record._document is None) == (json.dumps(name) == f'"{name}"')
+    assert record.identity["name"] == record.name == name
+    assert Record.parse(changed("identity", "name", to=name), KEY).name == name
+
+
+@pytest.mark.parametrize("text", ['"x" ,', '"x"', '"x\\",', "7,", "[[", '"x"]'])
+def test_a_name_that_is_none(text: str) -> None:
+    """Whatever else stands in its place is left to the parser of the whole, which finds the record damaged."""
+    identity = indented(identify("NAME", "0", (), ())).replace('"NAME",', text)
+    record = Record.parse(rendered(identity=identity), KEY)
+    if text == '"x" ,':
+        assert record.name == "x"
+    else:
+        with pytest.raises(Damage):
+            record.name  # noqa: B018 - it is read

@@ -19,6 +19,7 @@ from specimens import ROOT, BlobP, BlobParams, artifact_files, blob, fast, files
 
 from persistable import ArtifactStore
 from persistable.exceptions import InvalidPayloadError, StorageError, UnknownStorageError
+from persistable.local import LocalStorage
 from persistable.registry import Registry
 
 OLD = {"old": 1}
@@ -468,6 +469,26 @@ def test_a_sweep_leaves_all_payloads_of_a_damaged_record(tmp_path) -> None:
     assert files(tmp_path) == before
     record.write_bytes(intact)
     assert fast(tmp_path).sweep(grace=0).names == (f"blob/{made.key}-00000000.pickle",)
+
+
+def test_a_sweep_reads_no_record_of_what_is_whole(tmp_path) -> None:
+    """Names tell that there is nothing to sweep; a record is read where they leave it open, and no other."""
+    made = [stored(fast(tmp_path), OLD, n=n, upstream=True) for n in range(5)]
+    extra = tmp_path / "blob" / f"{made[0].key}-00000000.pickle"
+    extra.write_bytes(b"superseded")
+    read: list[str] = []
+    real = LocalStorage.get
+
+    def watched(self, name: str) -> bytes:
+        read.append(name)
+        return real(self, name)
+
+    with mock.patch.object(LocalStorage, "get", watched):
+        assert fast(tmp_path).sweep(grace=0).names == (f"blob/{extra.name}",)
+        assert set(read) == {f"blob/{made[0].key}.json"}
+        read.clear()
+        assert fast(tmp_path).sweep(grace=0).names == ()
+        assert read == []
 
 
 def test_sweep_beside_a_writer(tmp_path) -> None:

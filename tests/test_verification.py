@@ -10,7 +10,7 @@ import pytest
 from dict_storage import DictStorage
 from specimens import artifact_files, blob, fast, files, stored
 
-from persistable import ArtifactStore
+from persistable import ArtifactStore, upkeep
 from persistable.digest import digest_of
 from persistable.exceptions import MissingArtifactError
 from persistable.local import Folder
@@ -62,6 +62,43 @@ def test_it_quarantines_what_is_damaged_and_nothing_else(data: Path) -> None:
     assert not bare.exists()
     assert len([path for path in data.rglob("quarantine/*") if path.suffix == ".json"]) == len(gone)
     assert [finding.problem for finding in fast(data).check()] == [None] * (20 - len(gone))
+
+
+@pytest.mark.parametrize(("moment", "judged"), [(60.0, 3), (0.0, 20)])
+def test_a_folder_is_judged_once_for_all_of_a_moment(
+    data: Path, monkeypatch: pytest.MonkeyPatch, moment: float, judged: int
+) -> None:
+    """Not for each artifact, unless each takes as long as that; whatever is damaged is looked at anew."""
+    entered: list[str] = []
+    real = ArtifactStore.enter
+
+    def watched(self: ArtifactStore, folder: str) -> Any:
+        entered.append(folder)
+        return real(self, folder)
+
+    monkeypatch.setattr(ArtifactStore, "enter", watched)
+    monkeypatch.setattr("persistable.verification._MOMENT", moment)
+    assert [finding.problem for finding in fast(data).check(workers=1)] == [None] * 20
+    assert len(entered) == judged
+    damaged(payload_of(data))
+    assert len([finding for finding in fast(data).check(workers=1) if finding.problem]) == 1
+    assert len(entered) == 2 * judged + 1
+
+
+def test_an_error_of_the_listing_is_raised(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be listed ends the verification with the system's error, after what came before it."""
+
+    def listing(_: object) -> Any:
+        yield from found[:5]
+        raise PermissionError(13, "Permission denied", "blob_1")
+
+    found = list(upkeep.records(fast(data)))
+    monkeypatch.setattr("persistable.verification.records", listing)
+    monkeypatch.setattr("persistable.verification._MOMENT", 0.0)
+    told: list[str] = []
+    with pytest.raises(PermissionError, match="blob_1"):
+        told.extend(finding.key for finding in fast(data).check(workers=3))
+    assert set(told) <= {name.partition("/")[2][:32] for name in found[:5]}
 
 
 def test_a_damaged_lineage_is_reported_and_the_artifact_stays(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ Representation decisions:
   the end.
 - The record keeps rows, row groups, and bytes uncompressed and decoded. They are compared with the footer before
   anything is allocated, so a file that was swapped for a small one that expands hugely is refused. Record or not, a
-  file is refused that would take more memory than there is out of all proportion to its size: by its footer, and by
-  the texts that a few bytes repeat a million times. Filters are judged as if they kept all, a reader by each row group.
-  Pages that contradict their own footer are refused when they exhaust the memory.
+  file is refused that would take more memory than there is out of all proportion to its size: by its footer, by the
+  headers of its pages, and by the texts that a few bytes repeat a million times. Filters are judged as if they kept
+  all, a reader by each row group.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Say what a parquet file declares of its size, and refuse one that would exhaust the memory.
 
 A column takes more memory than its footer's "uncompressed" bytes, which count encoded values: runs and dictionaries
-make thousands of values of each byte, and one that shares prefixes repeats texts as well. No footer says how long texts
-are. Two bounds clear nearly every file, from the footer and from the dictionaries; what they do not clear is counted.
+make thousands of values of each byte, and one that shares prefixes repeats texts as well. A footer can lie, so the
+pages themselves are asked which of this they do. Neither says how long texts are. Two bounds clear nearly every file,
+from the pages and from the dictionaries; what they do not clear is counted.
 Source: Apache Parquet, "Encodings".
 """
 
@@ -18,6 +19,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from persistable import expansion
+from persistable_arrow.parquet_pages import pages_of
 
 __all__ = ["require_memory", "sizes"]
 
@@ -29,7 +31,7 @@ _STEP = 1 << 26  # bytes that texts which share prefixes may take at a time when
 
 
 class _Chunk(NamedTuple):
-    """What a footer says of one column in one row group."""
+    """What a footer, or its pages, say of one column in one row group."""
 
     group: int
     path: str
@@ -58,7 +60,7 @@ def sizes(footer: Any) -> dict[str, int]:
         "rows": footer.num_rows,
         "row_groups": footer.num_row_groups,
         "uncompressed_bytes": sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups)),
-        "decoded_bytes": sum(chunk.decoded for chunk in _chunks(footer)),
+        "decoded_bytes": sum(chunk.decoded for chunk in _chunks(footer, None)),
     }
 
 
@@ -80,8 +82,8 @@ def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *
     # these stay dictionaries in memory, where a text counts once
     kept = {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
     together: dict[int, list[_Chunk]] = {}
-    for chunk in _chunks(footer):
-        if f"{chunk.path}.".startswith(chosen):
+    with open(filepath, "rb", buffering=0) as content:
+        for chunk in _chunks(footer, content.fileno(), chosen):
             judged = chunk._replace(is_text=False) if chunk.path in kept else chunk
             together.setdefault(chunk.group if each_group else 0, []).append(judged)
     for chunks in together.values():
@@ -144,15 +146,22 @@ def _leaf(array: Any) -> Any:
     return array
 
 
-def _chunks(footer: Any) -> Iterator[_Chunk]:
-    columns = [footer.schema.column(i) for i in range(footer.num_columns)]
+def _chunks(footer: Any, descriptor: int | None, chosen: tuple[str, ...] = ("",)) -> Iterator[_Chunk]:
+    """Yield what the footer says and, of an open file, what its pages say; of columns whose paths start as chosen."""
+    columns = [(i, footer.schema.column(i)) for i in range(footer.num_columns)]
+    columns = [(i, column) for i, column in columns if f"{column.path}.".startswith(chosen)]
     for group in range(footer.num_row_groups):
         row_group = footer.row_group(group)
-        for i, column in enumerate(columns):
+        for i, column in columns:
             chunk = row_group.column(i)
-            kind, values = chunk.physical_type, max(chunk.num_values, 0)
-            decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
-            is_text, encoded = kind == "BYTE_ARRAY", max(chunk.total_uncompressed_size, 0)
+            kind, values, encoded = chunk.physical_type, max(chunk.num_values, 0), max(chunk.total_uncompressed_size, 0)
+            is_text = kind == "BYTE_ARRAY"
             sharing = is_text and "DELTA_BYTE_ARRAY" in chunk.encodings
             has_dictionary = is_text and chunk.has_dictionary_page
+            if descriptor is not None:
+                pages = pages_of(descriptor, chunk)
+                values, encoded = max(values, pages.values), max(encoded, pages.encoded)
+                sharing = sharing or (is_text and pages.shares_prefixes)
+                has_dictionary = has_dictionary or (is_text and pages.has_dictionary)
+            decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
             yield _Chunk(group, column.path, decoded, values, encoded, is_text, has_dictionary, sharing)
