@@ -22,6 +22,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; ``arguments`` are those of the process by default.
 
+    The status is 0, or 1 if a verification found damage, or 2 if the command could not be carried out.
+
     Raises:
         SystemExit: the arguments make no sense, or ask for help.
     """
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{parser.prog}: {printable(error)}\n")
-        return 1
+        return 2
     return status
 
 

@@ -29,6 +29,7 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
 _CHUNK = 8 << 20  # bytes copied at a time
+_LARGEST = 1 << 28  # bytes of a file that is read at once, such as a record: far above any of ours
 
 
 class Folder:
@@ -79,8 +80,8 @@ class Folder:
         descriptor, status = self.open(name)
         try:
             if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
-                raise _refused(f"{self.path}/{name}", "is not a regular file")
-            return read_all(descriptor, status.st_size)
+                raise _refused(f"{self.path}/{name}", "is not a regular file", ": put the file itself there")
+            return _read_bounded(descriptor, f"{self.path}/{name}", status.st_size)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             raise
@@ -92,22 +93,29 @@ class Folder:
         descriptor, status = self.open(name)
         with open(descriptor, "rb") as source:
             if not stat.S_ISREG(status.st_mode):
-                raise _refused(f"{self.path}/{name}", "is not a regular file")
+                raise _refused(f"{self.path}/{name}", "is not a regular file", ": put the file itself there")
             with open(path, "xb") as target:
                 while size > 0 and (chunk := source.read(min(size, _CHUNK))):
                     size -= target.write(chunk)
 
 
 def _link(path: str) -> StorageError:
-    error = _refused(path, "is a symbolic link, and none is followed inside a store")
+    error = _refused(path, "is a symbolic link, and none is followed inside a store", ": put the file itself there")
     error.errno = errno.ELOOP
     return error
 
 
-def _refused(path: str, reason: str) -> StorageError:
-    error = StorageError(f"{path} {reason}: put the file itself there", url=path, operation="open")
+def _refused(path: str, reason: str, repair: str = "") -> StorageError:
+    error = StorageError(f"{path} {reason}{repair}", url=path, operation="open")
     error.filename = path
     return error
+
+
+def _read_bounded(descriptor: int, path: str, size: int) -> bytes:
+    """Read an open file of ours to its end, unless it is larger than any that is read at once."""
+    if size > _LARGEST:
+        raise _refused(path, f"has {size} bytes, more than the {_LARGEST} that are read at once")
+    return read_all(descriptor, size)
 
 
 def read_all(descriptor: int, size: int) -> bytes:
@@ -166,9 +174,15 @@ class LocalStorage(Storage):
         return f"file://{self.root}"
 
     def get(self, name: str) -> bytes:
-        descriptor = os.open(self.local_path(name), READING)
+        path = self.local_path(name)
         try:
-            return read_all(descriptor, os.fstat(descriptor).st_size)
+            descriptor = os.open(path, READING)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _link(path) from None
+            raise
+        try:
+            return _read_bounded(descriptor, path, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
 

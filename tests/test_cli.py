@@ -166,7 +166,7 @@ def test_a_folder_that_is_not_there_is_an_error(
     (tmp_path / "file").touch()
     for name in ("mistyped\n\x1b[2J", "file"):
         for location in (str(tmp_path / name), (tmp_path / name).as_uri()):
-            assert cli.main([command, location]) == 1
+            assert cli.main([command, location]) == 2
             printed, noise = capsys.readouterr()
             assert printed == ""
             assert noise == f"python -m persistable: there is no folder {printable(tmp_path / name)}\n"
@@ -177,7 +177,7 @@ def test_a_folder_that_is_not_there_is_an_error(
 @pytest.mark.parametrize("hours", ["nan", "-1", "-0.001", "-inf"])
 def test_a_grace_that_makes_no_sense_is_refused(hours: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the command and by the store; nothing is deleted."""
-    assert cli.main(["sweep", str(tmp_path), f"--grace={hours}"]) == 1
+    assert cli.main(["sweep", str(tmp_path), f"--grace={hours}"]) == 2
     assert "give seconds, at least 0" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"^grace="):
         ArtifactStore(tmp_path).sweep(grace=float(hours))
@@ -225,7 +225,7 @@ def test_only_notes_are_taken_for_notes(content: bytes, tmp_path: Path, capsys: 
     (tmp_path / "data").mkdir()
     thesis = tmp_path / "thesis.txt"
     thesis.write_bytes(content)
-    assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(thesis)]) == 1
+    assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(thesis)]) == 2
     assert str(thesis) in capsys.readouterr().err
     assert thesis.read_bytes() == content
     with pytest.raises(ValueError, match=re.escape(str(thesis))):
@@ -241,6 +241,6 @@ def test_notes_do_not_lie_within_the_store(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "data").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "data")
     for notes in (tmp_path / "data" / "notes", tmp_path / "link" / "notes"):
-        assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(notes)]) == 1
+        assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(notes)]) == 2
         assert "lies within the store" in capsys.readouterr().err
     assert list((tmp_path / "data").iterdir()) == []

@@ -18,6 +18,7 @@ import pytest
 from specimens import ROOT, BlobP, BlobParams, artifact_files, blob, fast, files, loaded, stored, temps, unprivileged
 
 from persistable import ArtifactStore
+from persistable.address import Address
 from persistable.exceptions import InvalidPayloadError, StorageError, UnknownStorageError
 from persistable.local import LocalStorage
 from persistable.registry import Registry
@@ -573,3 +574,30 @@ def test_quarantine_keeps_what_is_old_for_its_own_time(tmp_path) -> None:
     assert [finding.quarantined for finding in fast(tmp_path).check(quarantine=True)] == [True]
     assert fast(tmp_path).sweep(grace=0).names == ()
     assert len(fast(tmp_path).sweep(quarantined=0).names) == 2
+
+
+@pytest.mark.parametrize("name", ["{key}.json", "{key}.lineage.json"])
+def test_a_planted_file_of_any_size_is_not_read_into_memory(tmp_path, name) -> None:
+    """A record or lineage that takes no room on the disk, and all of the memory, is refused by its size."""
+    made, other = stored(fast(tmp_path), OLD, n=1, upstream=True), stored(fast(tmp_path), OLD, n=2, upstream=True)
+    address = Address("blob", "blob", made.key)
+    os.truncate(tmp_path / "blob" / name.format(key=made.key), 1 << 40)
+    with pytest.raises(StorageError, match="1099511627776 bytes, more than"):
+        _ = made.store.lineage(address) if "lineage" in name else made.store.find(address)
+    listed = {address.key for address in fast(tmp_path).list()}
+    assert (made.key in listed) is ("lineage" in name)
+    assert other.key in listed
+    problems = {finding.key: finding.problem for finding in fast(tmp_path).check() if finding.problem}
+    assert list(problems) == [made.key]
+    assert "more than" in problems[made.key]
+
+
+def test_a_record_that_is_a_link_does_not_hide_the_others(tmp_path) -> None:
+    """It is listed by nobody, and named by a verification."""
+    made, other = stored(fast(tmp_path), OLD, n=1), stored(fast(tmp_path), OLD, n=2)
+    record = tmp_path / "blob" / f"{made.key}.json"
+    record.rename(tmp_path / "elsewhere.json")
+    record.symlink_to(tmp_path / "elsewhere.json")
+    assert other.key in {address.key for address in fast(tmp_path).list()}
+    assert made.key not in {address.key for address in fast(tmp_path).list()}
+    assert [finding.key for finding in fast(tmp_path).check() if finding.problem] == [made.key]
