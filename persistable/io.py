@@ -149,6 +149,7 @@ class Writable(Protocol):
 
     def write(self, data: Buffer, /) -> int:
         """Write bytes; return how many they are."""
+        ...
 
 
 class StreamSaver(Protocol):

@@ -36,11 +36,11 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 _SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the message to those who wait
 
 try:
-    import fcntl
+    from fcntl import F_OFD_SETLK
 
-    _SETLK: int | None = fcntl.F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _SETLK: int | None = F_OFD_SETLK if sys.maxsize > 2**32 else None
     _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-except (ImportError, AttributeError):  # neither Windows nor macOS has them
+except ImportError:  # neither Windows nor macOS has them
     _SETLK = None
 _region = struct.Struct("hhqqi4x").pack  # struct flock
 
@@ -161,6 +161,8 @@ def _unsupported(folder: str, error: OSError) -> Lock:
 
 
 def _by_range(folder: str, key: str, purpose: int, mode: int) -> Callable[[], Lock | None]:
+    import fcntl
+
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
     setlk = _SETLK or 0
 
