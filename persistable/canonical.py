@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from json.encoder import encode_basestring_ascii
-from operator import add, call
 from types import EllipsisType, NoneType
 from typing import Any, Protocol
 
@@ -139,21 +138,20 @@ _PLAIN: dict[type, Callable[[Any], str]] = {
     bool: {True: "true", False: "false"}.__getitem__,
     NoneType: {None: "null"}.__getitem__,
 }
-_printer = _PLAIN.__getitem__
 
 
 def scalar_parts(prefixes: tuple[str, ...], values: tuple[Any, ...]) -> tuple[str, ...] | None:
     """Return ``prefix + text`` of each value if all are plain scalars that print canonically, else None.
 
-    A way of its own, and all in C, because it decides what a key of a few fields costs.
+    A way of its own because it decides what a key of a few fields costs.
     """
     try:
-        parts = tuple(map(add, prefixes, map(call, map(_printer, map(type, values)), values)))
+        parts = [prefix + _PLAIN[type(value)](value) for prefix, value in zip(prefixes, values)]  # noqa: B905 - as long
     except (KeyError, ValueError):  # no scalar, or an int too wide for sys.set_int_max_str_digits
         return None
     text = "".join(parts)
     # this finds every wide int, lone surrogate, nan and inf, and now and then a harmless text: emitters look closer
-    return None if len(text) > 600 or "\\ud" in text or ":nan" in text or "inf" in text else parts
+    return None if len(text) > 600 or "\\ud" in text or ":nan" in text or "inf" in text else tuple(parts)
 
 
 # -- containers --------------------------------------------------------------------------------------------------------

@@ -233,12 +233,11 @@ class Snapshot:
 
     __slots__ = ("_immutable", "_type", "_values", "parts")
 
-    def __init__(
-        self, parts: tuple[str, ...], of: type, values: tuple[Any, ...] | None = None, *, immutable: bool = False
-    ) -> None:
-        self.parts, self._type = parts, of
-        # what the fields held, if fields are all there is: an identical immutable value needs no second look
-        self._values, self._immutable = values, immutable
+    def __init__(self, parts: tuple[str, ...], of: type, values: tuple[Any, ...] | None, immutable: bool) -> None:
+        self.parts = parts
+        self._type = of
+        self._values = values  # what the fields held, if fields are all there is
+        self._immutable = immutable  # then an identical value needs no second look
 
     def difference(self, params: object, *, extend: Extend | None = None) -> str | None:
         """Return the path of the first param that is no longer encoded as it was, such as ``params.layers``, or None.
@@ -308,11 +307,11 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
             if parts is not None:
-                return Snapshot(parts, cls, values, immutable=True)
+                return Snapshot(parts, cls, values, True)
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
         immutable = values is not None and _IMMUTABLE.issuperset(map(type, values))
-        return Snapshot(parts, cls, values, immutable=immutable)
+        return Snapshot(parts, cls, values, immutable)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
 

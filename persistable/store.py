@@ -383,7 +383,7 @@ class ArtifactStore:
         """Open a folder for reading. Raises FileNotFoundError if it, or the root, is certainly not there."""
         storage = self.storage
         if isinstance(storage, LocalStorage):
-            return Folder(storage.root, folder)
+            return storage.enter(folder)
         from persistable.remote import RemoteFolder
 
         return RemoteFolder(storage, folder)
