@@ -387,7 +387,7 @@ def test_nobody_else_can_write_to_what_is_about_to_be_digested(changed: bool, um
         if changed:
             stored(store, OLD)
         os.umask(umask)
-        stored(store, SlowPayload(root), n=2)
+        stored(store, [bytes(1 << 17), SlowPayload(root)], n=2)  # the first part is longer than what is held in memory
     finally:
         os.umask(before)
     assert SlowPayload.open_at_the_end == []
