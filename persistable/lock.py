@@ -78,7 +78,7 @@ class Lock:
             _held.discard(self)
 
     def __del__(self) -> None:
-        if self._close is not None:
+        if getattr(self, "_close", None) is not None:  # an interrupt may have come before there was any
             self.release()  # an interrupt between taking it and using it must not leave it taken for ever
 
     def __enter__(self) -> Lock:
