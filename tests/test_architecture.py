@@ -73,7 +73,7 @@ ARROWS = {
     "commit": "address cache digest exceptions io local publication reading record spool",
     "quarantine": "address digest local naming reading",
     "litter": "naming",
-    "upkeep": "address lease litter local naming process record storage",
+    "upkeep": "address exceptions lease litter local naming process record storage",
     "verification": "address digest identity naming reading record upkeep",
     "generation": "",
     "store": (
