@@ -451,4 +451,5 @@ def sync(path: str) -> None:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # nothing was written through it, and whether all is flushed has been said
+            os.close(descriptor)

@@ -49,6 +49,7 @@ from persistable.exceptions import (
     UnknownFormatError,
     UntrustedArtifactError,
 )
+from persistable.local import LocalStorage
 
 KEY = re.compile(r"[0-9a-f]{32}")
 
@@ -653,10 +654,10 @@ def test_damage_is_left_alone_where_nothing_is_to_be_persisted(data_dir: Path) -
 def test_io_errors_are_never_a_miss(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An I/O error while looking comes out as it is, and nothing is generated."""
 
-    def fail(root: str, folder: str) -> Any:
+    def fail(storage: Any, folder: str) -> Any:
         raise OSError(errno.EIO, "Input/output error", folder)
 
-    monkeypatch.setattr("persistable.store.Folder", fail)
+    monkeypatch.setattr(LocalStorage, "enter", fail)
     p = NumbersP(data_dir, Params())
     for method in (p.load, p.load_generate):
         with pytest.raises(OSError, match="Input/output") as caught:

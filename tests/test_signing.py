@@ -301,7 +301,7 @@ def test_the_command_makes_a_key(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'key'}\n")
     assert read_key(str(tmp_path / "key"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "exists" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -147,6 +147,8 @@ def _points(setting: Setting, sample: Sample, kind: str, size: int) -> Iterator[
             if not re.search(r"O_WRONLY|O_RDWR|O_CREAT", rest):
                 continue
             written.add(path)
+        if call == "fsync":
+            written.add(path)  # a folder: what its close says counts, too
         if call in ("close", "fcntl") and path not in written:
             continue
         if call == "fcntl" and "SETLK" not in rest:

@@ -109,7 +109,10 @@ class AvroFileIO(FileIO[Any]):
 
     def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> dict[str, Any]:
         if kwargs:
-            return type(self)(**(self._options() | kwargs))._save(payload, filepath)
+            options = self._options()
+            if "codec" in kwargs:
+                options["compression_level"] = None  # a level is that of its codec
+            return type(self)(**(options | kwargs))._save(payload, filepath)
         if self.schema is not None:
             return self._write_file(_Source(payload, self.schema, checking=True), filepath)
         if isinstance(payload, AvroRecords):

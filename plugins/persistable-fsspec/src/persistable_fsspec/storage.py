@@ -226,12 +226,12 @@ class FsspecStorage(Storage):
         folder, staged = path.rpartition("/")[0], _beside(path)
         try:
             for attempt in range(_ATTEMPTS):
+                known = folder in self._folders  # before: another thread may come to know it meanwhile
                 try:
                     send(fs, staged)
                     break
                 except Exception as error:
-                    known = folder in self._folders and not is_missing(error)
-                    if attempt + 1 == _ATTEMPTS or known or is_silence(error):
+                    if attempt + 1 == _ATTEMPTS or (known and not is_missing(error)) or is_silence(error):
                         raise
                     # Each server has another word for a folder that is not there: the first failure may mean that. Of
                     # several who make it at a time, one may be told that it is there before the other has made it.
