@@ -103,7 +103,11 @@ def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, 
         store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
         return Committed(record, written.file_io)
     finally:
-        termination.end()
+        try:
+            termination.end()
+        except BaseException:  # a signal that came as this began
+            termination.end()
+            raise
 
 
 def _write(
@@ -354,7 +358,9 @@ class _Termination:
                 os.kill(os.getpid(), SIGTERM)
 
     def _handle(self, *_: object) -> None:
-        self._received = True
+        again, self._received = self._received, True
         if self._unwinding and os.getpid() == self._process:
+            if again:
+                return  # once is enough to unwind, and what clears up is not to be interrupted
             raise _Terminated
         self.end()  # in a child that was forked meanwhile, or left behind by an interrupt at the wrong moment

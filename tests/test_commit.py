@@ -24,6 +24,7 @@ from specimens import (
     environment,
     fast,
     files,
+    fork,
     in_child,
     loaded,
     spawn,
@@ -35,7 +36,7 @@ from specimens import (
 )
 
 import persistable
-from persistable import ArtifactStore, FileIO
+from persistable import ArtifactStore, FileIO, commit
 from persistable.exceptions import MissingArtifactError, NoPayloadError, SaveError
 
 OLD, NEW = {"old": b"o" * 3000}, {"new": b"n" * 5000}
@@ -726,3 +727,31 @@ def test_readers_while_committing(tmp_path) -> None:
             os.close(child[1])
         assert len(seen) > 3
         until(lambda root=root: fast(root).sweep(grace=0).names == ())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_as_a_commit_ends_is_not_lost(tmp_path: Path, number: int) -> None:
+    """It comes before the handler is put back, and acts as it would have: the process ends by it, or is interrupted."""
+    end = commit._Termination.end
+    times: list[int] = []
+
+    def struck(termination: Any) -> None:
+        times.append(len(times))
+        if len(times) == 1:
+            os.kill(os.getpid(), number)
+        end(termination)
+
+    process = fork()
+    if not process:
+        status = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            with mock.patch.object(commit._Termination, "end", struck):
+                try:
+                    stored(fast(tmp_path))
+                except KeyboardInterrupt:
+                    os.kill(os.getpid(), signal.SIGTERM)  # kills as before any commit
+        finally:
+            os._exit(status)
+    assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGTERM
