@@ -7,6 +7,7 @@ never locks and never renames: the store does, and hands it a path of its own.
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
@@ -90,20 +91,23 @@ class FileIO(ABC, Generic[PayloadT]):
         reason = self.refusal(payload)
         if reason is not None:
             raise FidelityError(format=format_name(type(self)), reason=reason)
+        handled, theirs = sys.exc_info()[1], cast("BaseException | None", None)
         try:
             return write()
         except _RaisedByPayload as raised:
             theirs = raised.error
-        except (OSError, FormatError):
-            raise
         except Exception as error:
-            raise SaveError(
-                format=format_name(type(self)),
-                payload_type=type(payload).__qualname__,
-                filepath=str(filepath),
-                file_io=type(self).__qualname__,
-                cause=error,
-            ) from error
+            theirs = _interrupt_behind(error, handled)
+            if theirs is None:
+                if isinstance(error, OSError | FormatError):
+                    raise
+                raise SaveError(
+                    format=format_name(type(self)),
+                    payload_type=type(payload).__qualname__,
+                    filepath=str(filepath),
+                    file_io=type(self).__qualname__,
+                    cause=error,
+                ) from error
         raise theirs  # out here, so that nothing of ours is in its context
 
     def load(self, filepath: str | os.PathLike[str], **kwargs: Any) -> PayloadT:
@@ -179,6 +183,19 @@ class _RaisedByPayload(BaseException):
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__(error)
+
+
+def _interrupt_behind(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """Return the interrupt from which a library was unwinding when it raised another error, as zipfile does.
+
+    What was being ``handled`` before is none of it.
+    """
+    context = error.__context__
+    while context is not None and context is not handled:
+        if not isinstance(context, Exception):
+            return context
+        context = context.__context__
+    return None
 
 
 def streamed(payload: Iterable[ItemT]) -> Iterator[ItemT]:

@@ -755,3 +755,31 @@ def test_a_signal_as_a_commit_ends_is_not_lost(tmp_path: Path, number: int) -> N
         finally:
             os._exit(status)
     assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGTERM
+
+
+class _TidiesUp(FileIO[Any]):
+    """Raises an error of its own while an interrupt unwinds it, as zipfile does."""
+
+    def _save(self, payload: Any, filepath: Path, **kwargs: Any) -> None:
+        try:
+            raise payload
+        finally:
+            raise ValueError("there is an open writing handle")
+
+    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_an_interrupt_is_one_whatever_the_format_makes_of_it(tmp_path: Path, kind: type[BaseException]) -> None:
+    """It is raised as it was, and what is interrupted is no payload that its format refuses."""
+    is_interrupt = not issubclass(kind, Exception)
+    try:
+        raise KeyboardInterrupt("one that was handled already")
+    except KeyboardInterrupt:
+        with pytest.raises(kind if is_interrupt else SaveError):
+            _TidiesUp().save(kind("now"), tmp_path / "file")
+    made = blob(fast(tmp_path / "data"), payload_io=_TidiesUp())
+    with pytest.raises(kind if is_interrupt else SaveError):
+        made.generate(value=kind("now"))
+    assert any("rejected" in name for name in files(tmp_path / "data")) is not is_interrupt
