@@ -615,6 +615,7 @@ class Slow:
 def leave(*_):
     raise SystemExit(3)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
 if sys.argv[2] == "handler":
     signal.signal(signal.SIGTERM, leave)
 elif sys.argv[2] == "ignored":
