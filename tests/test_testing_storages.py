@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import threading
 import time
 import unicodedata
 import urllib.parse
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from persistable.local import LocalStorage
 from persistable.lock import Lock
 from persistable.storage import Capabilities, Entry, Storage
 from persistable.testing import DoesNotApply, StorageTests
+from persistable.testing.storage_faults import interrupted
 
 NOT_SHARED = DoesNotApply("a child has a copy of the dict")
 
@@ -679,6 +683,22 @@ def test_a_storage_that_keeps_its_promises_passes(broken: Callable[..., set[str]
     tests = type("Tests", (SmallTests,), small)()
     assert broken(DictStorage, tests=tests) == set()
     assert broken(_Unreachable, "place_that_cannot_be_reached") == set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals are sent to threads of POSIX systems")
+def test_an_interrupt_that_leaves_a_file_open_is_no_failure(tmp_path: Path) -> None:
+    """Ctrl-C between ``open`` and the ``with`` that was to close the file says nothing about a storage."""
+
+    def call() -> None:
+        file = (tmp_path / "file").open("wb")
+        time.sleep(10)
+        file.close()
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert interrupted(call, 0.02)
+        gc.collect()
+    assert seen == []
 
 
 @pytest.mark.parametrize(
