@@ -107,8 +107,8 @@ def failing_reads(path: str, after: int, error: BaseException) -> Iterator[list[
 def interrupted(call: Callable[[], object], after: float) -> bool:
     """Run a call and interrupt it, as Ctrl-C does, when it takes longer than ``after`` seconds; return whether it did.
 
-    Has to run in the main thread. A file that the interrupt left open, because it came between ``open`` and the ``with``
-    that was to close it, is closed here, and no warning says so: nobody can prevent that.
+    Has to run in the main thread. A file that the interrupt left open, because it came between ``open`` and the
+    ``with`` that was to close it, is closed here, and no warning says so: nobody can prevent that.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
