@@ -20,6 +20,8 @@ def note(folder: str, event: str, name: str, key: str, detail: str = "", *, mode
     """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
     line = f"{timestamp()} {event} {printable(name)} {key} {printable(detail)}".rstrip() + f" pid={os.getpid()}\n"
     with contextlib.suppress(OSError):
+        if os.path.islink(folder):  # put in its place meanwhile: it leads out of the store
+            return
         descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
         try:
             os.write(descriptor, line.encode("ascii", "backslashreplace"))

@@ -6,6 +6,9 @@ import errno
 import os
 import pickle
 import re
+import shutil
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -298,6 +301,22 @@ def test_log(tmp_path) -> None:
     with pytest.warns(UserWarning, match="quarantine"):
         blob(fast(tmp_path)).load_generate()
     assert events(tmp_path)[2:] == [b"quarantined", b"generated", b"persisted"]
+
+
+def test_log_follows_no_link(tmp_path) -> None:
+    """A folder that is replaced by a link while a payload is generated gets no line of the log where it leads."""
+    (tmp_path / "elsewhere").mkdir()
+    made = blob(fast(tmp_path / "data"))
+
+    def replacing() -> str:
+        shutil.rmtree(tmp_path / "data" / "blob")
+        (tmp_path / "data" / "blob").symlink_to(tmp_path / "elsewhere")
+        return "payload"
+
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        made.load_generate(value=replacing)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert made.payload == "payload"
 
 
 @pytest.mark.parametrize("failure", [PermissionError(13, "no"), OSError(28, "full"), IsADirectoryError(21, "dir")])
@@ -601,3 +620,39 @@ def test_a_record_that_is_a_link_does_not_hide_the_others(tmp_path) -> None:
     assert other.key in {address.key for address in fast(tmp_path).list()}
     assert made.key not in {address.key for address in fast(tmp_path).list()}
     assert [finding.key for finding in fast(tmp_path).check() if finding.problem] == [made.key]
+
+
+def _special(path: Path, kind: str) -> None:
+    """Make something at a path that is no file."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        os.mknod(path, stat.S_IFCHR | 0o644, os.makedev(1, 3))
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.relpath(path))  # a short name: an address has a hundred bytes
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "pipe", "socket", pytest.param("device", marks=pytest.mark.skipif(not ROOT, reason="by root"))]
+)
+def test_what_is_no_file_is_not_read(kind: str, tmp_path, monkeypatch) -> None:
+    """A device in place of a record would be read for ever; the record hides no other one, and none is lost to it."""
+    made, other = stored(fast(tmp_path), OLD, n=1, upstream=True), stored(fast(tmp_path), OLD, n=2)
+    address = Address("blob", "blob", made.key)
+    monkeypatch.chdir(tmp_path / "blob")
+    lineage, record = tmp_path / "blob" / f"{made.key}.lineage.json", tmp_path / "blob" / f"{made.key}.json"
+    lineage.unlink()
+    _special(lineage, kind)
+    with pytest.raises(StorageError, match="is not a regular file"):
+        made.store.lineage(address)
+    record.unlink()
+    _special(record, kind)
+    assert {address.key for address in fast(tmp_path).list()} == {other.key}
+    for use in (made.load, made.load_generate, made.generate):
+        with pytest.raises(StorageError, match="is not a regular file"):
+            use()
+    assert fast(tmp_path).sweep(grace=0).names == ()
+    assert {finding.key for finding in fast(tmp_path).check() if finding.problem} == {made.key}
