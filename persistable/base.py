@@ -565,26 +565,31 @@ class Persistable(Generic[PayloadT, ParamsT]):
         if logger.isEnabledFor(_INFO):
             logger.info("generating %s (key %s)", self.__shown, self.key)
         registry.notify("started", self.payload_name, self.key)
-        from persistable.generation import Generation, generating
+        from persistable.generation import Generation, within
 
-        started = time.perf_counter()
-        with generating(Generation(self.key, self.__store.location)):
-            payload = self._generate_payload(**untracked)
-            self.__seconds = time.perf_counter() - started
-            self.__remember_own_changes()
-            if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
-                try:
-                    self._validate_payload(payload)
-                except Exception as error:
-                    if persisting:
-                        self.__store.reject(self.__address, payload, error)
-                    raise
+        generation = Generation(self.key, self.__store.location)
+        payload = within(generation, lambda: self.__generated(untracked, persisting=persisting))
         self.__payload = payload
         if logger.isEnabledFor(_INFO):
             logger.info("generated %s in %.3g s", self.__shown, self.__seconds)
         if persisting:
             self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
         registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
+
+    def __generated(self, untracked: dict[str, Any], *, persisting: bool) -> PayloadT:
+        """Generate and validate a payload; return it."""
+        started = time.perf_counter()
+        payload = self._generate_payload(**untracked)
+        self.__seconds = time.perf_counter() - started
+        self.__remember_own_changes()
+        if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
+            try:
+                self._validate_payload(payload)
+            except Exception as error:
+                if persisting:
+                    self.__store.reject(self.__address, payload, error)
+                raise
+        return payload
 
     def __provenance(self, payload: Any) -> dict[str, Any]:
         """Say where the payload comes from: of one that was loaded, what its record says."""

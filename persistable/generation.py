@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-__all__ = ["Generation", "generating", "is_within", "thread_generating"]
+__all__ = ["Generation", "is_within", "thread_generating", "within"]
+
+T = TypeVar("T")
 
 
 class Generation(NamedTuple):
@@ -49,22 +52,28 @@ def is_within(generation: Generation) -> bool:
     return generation in _above.get()
 
 
-class generating:  # noqa: N801 - a context manager, read as a word between with and a colon
-    """Let it be known what is generated here."""
+def within(generation: Generation, work: Callable[[], T]) -> T:
+    """Do work that is to be known as this generation; return what it returns.
 
-    __slots__ = ("_entry", "_mark")
+    It is no context manager because an interrupt may arrive as one of those is entered or left, and would have the key
+    be generated for ever.
+    """
+    above, entry = _above.get(), (threading.get_ident(), generation)
+    try:
+        _above.set((*above, generation))
+        _running[entry] = threading.current_thread().name
+        return work()
+    finally:
+        try:
+            _leave(entry, above)
+        except BaseException:  # an interrupt that came as this began
+            _leave(entry, above)
+            raise
 
-    def __init__(self, generation: Generation) -> None:
-        self._entry = threading.get_ident(), generation
 
-    def __enter__(self) -> None:
-        generation = self._entry[1]
-        self._mark = _above.set((*_above.get(), generation))
-        _running[self._entry] = threading.current_thread().name
-
-    def __exit__(self, *_: object) -> None:
-        _running.pop(self._entry, None)
-        _above.reset(self._mark)
+def _leave(entry: tuple[int, Generation], above: tuple[Generation, ...]) -> None:
+    _above.set(above)
+    _running.pop(entry, None)
 
 
 def thread_generating(generation: Generation) -> str | None:

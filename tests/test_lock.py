@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -15,9 +17,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from faults import Interrupt
 from specimens import BlobP, BlobParams, blob, fast, in_child, kill, loaded, outcome_of, spawn, stored, until
 
-from persistable import lock
+from persistable import generation, lock
 from persistable.exceptions import LockTimeoutError, RecursiveGenerationError
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -198,6 +201,19 @@ def test_recursion(cls: type, tmp_path) -> None:
         _ = made.payload
 
 
+def test_an_interrupt_leaves_no_key_in_generation(tmp_path) -> None:
+    """Wherever a Ctrl-C meets the mark of what is being generated, it may be generated afterwards."""
+    for number in itertools.count(1):
+        made, interrupt = blob(fast(tmp_path / str(number))), Interrupt(number, generation.__file__)
+        with contextlib.suppress(KeyboardInterrupt), interrupt.injected():
+            made.load_generate()
+        if not interrupt.struck:
+            break
+        made.generate()
+        assert generation._running == {}, interrupt.where
+    assert number > 5
+
+
 def test_lock_timeout(kind: str, tmp_path) -> None:
     """Who waits longer than lock_timeout gets a LockTimeoutError that names key, seconds and owner."""
     child = spawn(lambda: blob(fast(tmp_path / "data")).load_generate(value=counted(tmp_path, 60)))
@@ -261,6 +277,20 @@ def test_no_locks_there(code: int, tmp_path, caplog) -> None:
         assert not lock.acquire(str(tmp_path), KEY, lock.COMMIT).exclusive
     assert "has no locks" in caplog.text
     assert loaded(tmp_path) == b"old"
+
+
+@needs_ranges
+def test_a_disk_that_is_full_where_the_owner_is_noted(tmp_path) -> None:
+    """Before anything is generated, the error says which file could not be written."""
+    made, ran = blob(fast(tmp_path)), []
+    with (
+        mock.patch.object(os, "pwrite", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+        pytest.raises(OSError, match=r"No space left on device: .*\.lock") as caught,
+    ):
+        made.load_generate(value=lambda: ran.append(1))
+    assert caught.value.errno == errno.ENOSPC
+    assert ran == []
+    made.load_generate(value="afterwards")
 
 
 @needs_ranges
