@@ -21,6 +21,7 @@ __all__ = [
     "Emitter",
     "Refusal",
     "attribute_segment",
+    "bounded",
     "canonical",
     "digest_of",
     "items",
@@ -29,6 +30,7 @@ __all__ = [
     "quote",
 ]
 
+LONGEST = 1 << 26  # characters of an encoded value: records hold it, and are read at once
 LONG_BYTES = 4096  # bytes, inclusive: longer content enters by its digest
 WIDE_INT = 1 << 2048  # ints of more than 2048 bits do not print under every sys.set_int_max_str_digits
 _SHORT = 16  # elements: below it the set-up of the C encoder costs more than it saves
@@ -61,6 +63,20 @@ class Refusal(Exception):  # noqa: N818 - internal: encode() turns it into the e
     def __init__(self, value: object, reason: str) -> None:
         self.value_type, self.reason, self.segments = type(value), reason, list[str]()
         super().__init__(reason)
+
+
+def bounded(text: str, value: object) -> str:
+    """Return the text of a value, unless it is longer than what a record is to hold.
+
+    A structure that is shared is written wherever it is held, so that a small one can grow beyond all bounds.
+    """
+    if len(text) > LONGEST:
+        raise Refusal(
+            value,
+            f"it takes more than the {LONGEST:,} characters that a record is to hold (what is shared counts wherever it"
+            " is held): give much data as bytes, a numpy array or FileContent, of which only the digest is kept",
+        )
+    return text
 
 
 _dump = json.JSONEncoder(
@@ -178,7 +194,7 @@ def items(values: Collection[Any], context: Context) -> str:
     if len(values) >= _SHORT and not context.custom and type(values) in (list, tuple):
         flat = _flat(values, values)
         if flat is not None:
-            return flat
+            return bounded(flat, values)
     parts: list[str] = []
     try:
         for value in values:
@@ -186,7 +202,7 @@ def items(values: Collection[Any], context: Context) -> str:
     except Refusal as refusal:
         refusal.segments.append(f"[{len(parts)}]")
         raise
-    return f"[{','.join(parts)}]"
+    return bounded(f"[{','.join(parts)}]", values)
 
 
 def unordered(values: Iterable[Any], context: Context) -> str:
@@ -231,7 +247,7 @@ def mapping(value: dict[Any, Any], context: Context, segment: Callable[[object],
     if len(value) >= _SHORT and not context.custom and set(map(type, value)) == {str}:
         flat = _flat(value, value.values())
         if flat is not None and '"$' not in flat:
-            return flat
+            return bounded(flat, value)
     names: dict[str, str] = {}
     for key in value:
         quoted = plain_name(key)
@@ -245,7 +261,7 @@ def mapping(value: dict[Any, Any], context: Context, segment: Callable[[object],
         except Refusal as refusal:
             refusal.segments.append(segment(key))
             raise
-    return f"{{{','.join(parts)}}}"
+    return bounded(f"{{{','.join(parts)}}}", value)
 
 
 NATIVES: dict[type, Emitter] = {
