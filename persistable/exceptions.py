@@ -26,6 +26,8 @@ import errno
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from persistable.display import printable
+
 __all__ = [
     "AmbiguousFormatError",
     "ArtifactError",
@@ -159,7 +161,7 @@ class ArtifactError(PersistableError):
 
     def __init__(self, message: str, *, name: str, key: str, path: str) -> None:
         self.name, self.key, self.path = name, key, path
-        super().__init__(message)
+        super().__init__(printable(message))  # which may show what somebody else has written into a record
 
 
 class MissingArtifactError(ArtifactError, FileNotFoundError):

@@ -19,7 +19,7 @@ ARROWS = {
     # words and pure functions
     "version": "",
     "display": "",
-    "exceptions": "",
+    "exceptions": "display",
     "specs": "",
     "digest": "",
     "process": "",
@@ -68,7 +68,7 @@ ARROWS = {
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
     "remote": "cache digest exceptions local record storage trust",
-    "reading": "address cache digest exceptions io local naming provenance record remote trust",
+    "reading": "address cache digest display exceptions io local naming provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
     "commit": "address cache digest exceptions io local publication reading record spool",
     "quarantine": "address digest local naming reading",

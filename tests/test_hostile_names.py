@@ -19,8 +19,15 @@ from test_naming import HOSTILE
 
 from persistable import ArtifactStore, Persistable, PersistableParams, lease, lock
 from persistable.address import Address
+from persistable.digest import digest_of
 from persistable.display import printable
-from persistable.exceptions import CorruptArtifactWarning, UnkeyableParamError
+from persistable.exceptions import (
+    CorruptArtifactError,
+    CorruptArtifactWarning,
+    ForeignArtifactError,
+    FormatError,
+    UnkeyableParamError,
+)
 from persistable.local import LocalStorage
 from persistable.params import param
 from persistable.redaction import redacted
@@ -119,6 +126,34 @@ def test_whoever_is_waited_for_forges_no_line(tmp_path: Path, caplog: pytest.Log
     told[0](None)
     assert "waiting for another process" in caplog.records[-1].getMessage()
     assert caplog.records[-1].getMessage().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (rb'"path": "([0-9a-f]{32})-[^"]*"', rb'"path": "\1-a\\nERROR forged\\u001b[2J"', CorruptArtifactError),
+        (rb'"path": "([0-9a-f]{32})-[^"]*"', rb'"path": "\1-../link\\nERROR forged"', CorruptArtifactError),
+        (rb'"class": "[^"]*"', rb'"class": "x:Y\\nERROR forged"', ForeignArtifactError),
+        (rb'"format_version": 1', rb'"format_version": 9', FormatError),
+        (rb'"format": "[^"]*"', rb'"format": "x\\nERROR forged"', FormatError),
+        (rb'"distribution": "[^"]*"', rb'"distribution": {"x": 1}', CorruptArtifactError),
+        (rb'"record_schema": 1', rb'"record_schema": true', CorruptArtifactError),
+    ],
+    ids=["path", "path upwards", "class", "version", "format", "distribution", "schema"],
+)
+def test_no_record_forges_a_line_of_an_error(old: bytes, new: bytes, error: type[Exception], tmp_path: Path) -> None:
+    """What somebody has written into a record is shown by errors as what it is: in one line that is printable."""
+    p = NamedP(fast(tmp_path), Params())
+    p.load_generate()
+    record = tmp_path / "named_p" / f"{p.key}.json"
+    raw = record.read_bytes()
+    body = re.sub(old, new, raw[: raw.index(b'"check"')])
+    assert body != raw[: raw.index(b'"check"')]
+    body = re.sub(rb'"code": "[^"]*"', b'"code": "another"', body)
+    record.write_bytes(body + f'"check": "{digest_of(body)}"\n}}\n'.encode())
+    with pytest.raises(error) as caught:
+        NamedP(fast(tmp_path), Params()).load()
+    assert str(caught.value).isprintable()
 
 
 def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
