@@ -413,8 +413,8 @@ def _forge(
     except Exception as error:  # noqa: BLE001 - a refusal, told in the row
         tally.saw(type(error).__name__)
     else:
-        # without trust="signed" a key only adds trust, and data needs none: what is consistent in itself is served
-        harmless = theirs_io == "text" and own.get("trust") is None
+        # without trust="signed" data needs no signature, but a wrong one is refused: what has none, and is consistent
+        harmless = theirs_io == "text" and own.get("trust") is None and key is None
         tally.require(harmless, "served", what)
         tally.saw("data served where it needs no signature", harmless)
     if mark.exists():
