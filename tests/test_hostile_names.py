@@ -17,7 +17,7 @@ from dict_storage import DictStorage
 from specimens import fast, files
 from test_naming import HOSTILE
 
-from persistable import ArtifactStore, Persistable, PersistableParams, lease, lock
+from persistable import ArtifactStore, FileIO, Persistable, PersistableParams, lease, lock
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.display import printable
@@ -168,11 +168,22 @@ def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
     assert {path.parent.name for path in tmp_path.rglob("*") if path.is_file()} == {"down"}
 
 
-@pytest.mark.parametrize("suffix", ["../x", "/x", ".a/b", ".\0", "x", ".", "..", ".a\n", ". ", ".é", "\\", ".x" * 60])
+@pytest.mark.parametrize(
+    "suffix", ["../x", "/x", "/../../x", ".a/b", ".\0", "x", ".", "..", ".a\n", ". ", ".é", "\\", ".x" * 60]
+)
 def test_hostile_suffixes_are_refused(suffix: str, tmp_path: Path) -> None:
     """A suffix is dots, letters and digits; anything else is an error before anything is generated."""
     with pytest.raises(ValueError, match="payload_file_suffix"):
         NamedP(fast(tmp_path), Params(), payload_file_suffix=suffix)
+
+    class Own(FileIO[Any]):
+        _save = _load = None  # type: ignore[assignment]
+
+    Own.suffix = suffix
+    p = NamedP(fast(tmp_path), Params())
+    for give in (lambda: NamedP(fast(tmp_path), Params(), payload_io=Own), lambda: setattr(p, "payload_io", Own())):
+        with pytest.raises(ValueError, match=r"Own\.suffix="):
+            give()
 
 
 def test_a_secret_param_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
