@@ -132,7 +132,7 @@ def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: st
         writer = naming.staged_by(name)
         return writer is not None and (writer[0] != naming.host() or not alive(writer[1], writer[2]))
     if folder.endswith(f"/{naming.QUARANTINE}"):
-        return True
+        return naming.is_quarantined(name)
     key = naming.key_beside(name)
     if key is None:
         return False
@@ -179,7 +179,11 @@ def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float) -> Swe
     size = 0
     for (folder, name), entries in sorted(found.items()):
         if name == naming.QUARANTINE:
-            doomed = [entry for entry in entries if entry.modified <= now - quarantined]
+            doomed = [
+                entry
+                for entry in entries
+                if entry.modified <= now - quarantined and naming.is_quarantined(entry.name.rpartition("/")[2])
+            ]
         elif max(entry.modified for entry in entries) > now - grace:
             continue
         else:

@@ -22,7 +22,13 @@ from specimens import ROOT, BlobP, BlobParams, artifact_files, blob, fast, files
 
 from persistable import ArtifactStore
 from persistable.address import Address
-from persistable.exceptions import InvalidPayloadError, StorageError, UnknownStorageError
+from persistable.exceptions import (
+    CorruptArtifactWarning,
+    InvalidPayloadError,
+    SaveError,
+    StorageError,
+    UnknownStorageError,
+)
 from persistable.local import LocalStorage
 from persistable.registry import Registry
 
@@ -593,6 +599,25 @@ def test_quarantine_keeps_what_is_old_for_its_own_time(tmp_path) -> None:
     assert [finding.quarantined for finding in fast(tmp_path).check(quarantine=True)] == [True]
     assert fast(tmp_path).sweep(grace=0).names == ()
     assert len(fast(tmp_path).sweep(quarantined=0).names) == 2
+
+
+def test_a_sweep_leaves_what_others_have_in_quarantine(tmp_path) -> None:
+    """A folder of that name may be somebody else's, where a data_dir is shared with other things."""
+    made = stored(fast(tmp_path), OLD)
+    made.persist_filepath.write_bytes(b"")
+    with pytest.warns(CorruptArtifactWarning):
+        blob(fast(tmp_path)).load_generate()
+    with pytest.raises(SaveError):
+        blob(fast(tmp_path), n=2).generate(value=[1, lambda: 0])
+    (tmp_path / "mails" / "quarantine" / "of_may").mkdir(parents=True)
+    theirs = [*(tmp_path / "mails" / "quarantine" / name for name in ("spam.txt", f"{made.key}.json", "of_may/x"))]
+    theirs.append(tmp_path / "blob" / "quarantine" / "notes.txt")
+    for path in theirs:
+        path.write_bytes(b"precious")
+    swept = fast(tmp_path).sweep(quarantined=0).names
+    assert len([name for name in swept if "/quarantine/" in name]) == len(swept) == 3
+    assert all(path.exists() for path in theirs)
+    assert os.listdir(tmp_path / "blob" / "quarantine") == ["notes.txt"]
 
 
 @pytest.mark.parametrize("name", ["{key}.json", "{key}.lineage.json"])
