@@ -105,7 +105,6 @@ def acquire(
     folder: str,
     key: str,
     purpose: int,
-    *,
     mode: int = 0o644,
     timeout: float | None = None,
     on_wait: Callable[[str | None], None] | None = None,

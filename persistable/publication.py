@@ -36,7 +36,7 @@ class Draft(NamedTuple):
         identity: the identity document as indented JSON text.
         untracked_params: JSON data.
         lineage: content of the lineage file; None without dependencies.
-        provenance: JSON data.
+        provenance: members of a JSON object, as text.
         suffix: file suffix in place of the format's own; None for that.
         accept: called with the payload as it comes back, for payloads that can only be read once; raises to refuse.
     """
@@ -45,7 +45,7 @@ class Draft(NamedTuple):
     identity: str
     untracked_params: Mapping[str, Any]
     lineage: bytes | None
-    provenance: Mapping[str, Any]
+    provenance: str
     suffix: str | None
     accept: Callable[[Any], None] | None
 
