@@ -120,14 +120,13 @@ def acquire(
         OSError: the lock file cannot be opened (EACCES, EROFS …).
     """
     attempt: Callable[[], Lock | None]
-    if _SETLK is not None:
-        lock = _by_range(folder, key, purpose, mode, beside)
-        attempt = functools.partial(_by_range, folder, key, purpose, mode, beside)
-    else:
+    if _SETLK is None:
         attempt = _by_filelock(folder, key, purpose, mode)
-        lock = attempt()
-    if lock is not None:
-        return lock
+    else:
+        lock = _by_range(folder, key, purpose, mode, beside)
+        if lock is not None:
+            return lock
+        attempt = functools.partial(_by_range, folder, key, purpose, mode, beside)
     started, pause, told = time.monotonic(), _SHORTEST, on_wait is None
     while (lock := attempt()) is None:
         waited = time.monotonic() - started
@@ -193,9 +192,9 @@ class _Range(Lock):
             except OSError:
                 pass
         self._descriptor = -1
+        _held.pop(id(self), None)
         if not self._is_borrowed:
             os.close(descriptor)
-        _held.pop(id(self), None)
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:

@@ -17,7 +17,7 @@ from persistable.local import LocalStorage, remove
 from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
 from persistable.reading import parse
-from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
+from persistable.record import Damage, PayloadEntry, Record, render
 from persistable.storage import Storage
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ class Staged(NamedTuple):
 
 def _record(store: ArtifactStore, address: Address, draft: Draft, staged: Staged, main: str) -> Record:
     """Return the record for a payload of this name."""
-    files = [PayloadFile(main + file.path, file.bytes, file.digest) for file in staged.entry.files]
     key = store.signing_key
     raw = render(
         key=address.key,
         identity=draft.identity,
         untracked_params=draft.untracked_params,
         lineage=None if draft.lineage is None else digest_of(draft.lineage, store.algorithm),
-        payload=PayloadEntry(*staged.entry[:-1], files),
+        payload=staged.entry,
+        main=main,
         provenance=draft.provenance,
         algorithm=ALGORITHM,
         sign=None if key is None else key.sign,

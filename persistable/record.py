@@ -324,14 +324,20 @@ def render(
     payload: PayloadEntry,
     provenance: str,
     algorithm: str,
+    main: str = "",
     sign: Callable[[bytes], str] | None = None,
 ) -> bytes:
     """Write a record. ``identity`` is the identity document, and ``provenance`` ``members``, as indented JSON text.
 
+    ``main`` is the payload's file or folder, with which the paths of its files then start.
+
     ``sign`` returns the signature of all bytes before it.
     """
-    files = ",\n      ".join(
-        [f'{{"path": {_quoted(path)}, "bytes": {size}, "digest": "{digest}"}}' for path, size, digest in payload.files]
+    listed = ",\n      ".join(
+        [
+            f'{{"path": {_quoted(main + path)}, "bytes": {size}, "digest": "{digest}"}}'
+            for path, size, digest in payload.files
+        ]
     )
     text = (
         f'{_START % key}  "identity": {identity},\n  "untracked_params": {_text(untracked_params)},\n'
@@ -339,7 +345,7 @@ def render(
         f'  "payload": {{\n    "format": {_quoted(payload.format)},\n    "format_version": {payload.format_version},\n'
         f'    "distribution": {_text(payload.distribution)},\n    "type": {_quoted(payload.type)},\n'
         f'    "chosen": {_quoted(payload.chosen)},\n    "metadata": {_text(payload.metadata)},\n'
-        f'    "files": [\n      {files}\n    ]\n  }},\n  "provenance": {{\n    {provenance}\n  }},\n  '
+        f'    "files": [\n      {listed}\n    ]\n  }},\n  "provenance": {{\n    {provenance}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
     if sign is None:

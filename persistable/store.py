@@ -46,6 +46,7 @@ _LOST_URL = r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)"  # what pathlib makes of a URL
 _lock: Any = None  # bound on first use, as everything that a hit does without
 _note: Any = None
 _persist: Any = None
+_standing: Any = None
 
 
 class _Unset:
@@ -363,10 +364,10 @@ class ArtifactStore:
 
         Raises OSError if they cannot.
         """
-        local = self.local
-        if local is not None:
-            local.prepare(folder)
-            return Workplace(local, folder, None)
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(folder)
+            return Workplace(storage, folder, None)
         cache = self.cache
         try:
             cache.prove()
@@ -449,12 +450,15 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable.publication import standing
+        global _standing
+        if _standing is None:
+            from persistable.publication import standing as _standing
 
-        self.storage.prepare(address.folder)
-        if self.local is None:
+        storage = self.storage
+        storage.prepare(address.folder)
+        if not isinstance(storage, LocalStorage):
             self.workplace(address.folder)
-        standing(self.storage, address, origin)
+        _standing(storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -493,7 +497,7 @@ class ArtifactStore:
 
     def may_hold(self, address: Address) -> bool:
         """Whether there may be an artifact; False, after a single step, where its record is certainly not there."""
-        storage = self.storage
+        storage = self._storage or self.storage
         if not isinstance(storage, LocalStorage):
             return True
         try:
@@ -511,9 +515,9 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        local = self.local
-        if local is not None:
-            local.prepare(address.folder)
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(address.folder)
         else:
             self.workplace(address.folder)  # the lease has to be written, too
         return self._locked(address, logger, to_generate=True)
@@ -541,12 +545,11 @@ class ArtifactStore:
         if timeout is not None and not to_generate:
             timeout = max(timeout, _COMMIT_PATIENCE)
         storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
+        purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
             if isinstance(storage, LocalStorage):
-                purpose = _lock.GENERATE if to_generate else _lock.COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
-                purpose = _lock.GENERATE if to_generate else _lock.COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
                 nobody: Lock = _lock.Lock(None)  # the record is put on condition
@@ -601,8 +604,8 @@ class ArtifactStore:
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
         global _note
-        storage = self.local
-        if storage is None:
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
             return
         if _note is None:
             from persistable.journal import note as _note
