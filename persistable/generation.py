@@ -40,7 +40,7 @@ class Generation(NamedTuple):
 
 
 _above: ContextVar[tuple[Generation, ...]] = ContextVar("persistable_generating", default=())
-_running: dict[tuple[int, Generation], str] = {}
+_running: dict[int, tuple[int, Generation]] = {}  # thread and generation, by the id of who lets it be known
 
 
 def _real(location: str) -> str:
@@ -58,27 +58,28 @@ def within(generation: Generation, work: Callable[[], T]) -> T:
     It is no context manager because an interrupt may arrive as one of those is entered or left, and would have the key
     be generated for ever.
     """
-    above, entry = _above.get(), (threading.get_ident(), generation)
+    above, mark = _above.get(), object()
     try:
         _above.set((*above, generation))
-        _running[entry] = threading.current_thread().name
+        _running[id(mark)] = threading.get_ident(), generation
         return work()
     finally:
         try:
-            _leave(entry, above)
+            _leave(mark, above)
         except BaseException:  # an interrupt that came as this began
-            _leave(entry, above)
+            _leave(mark, above)
             raise
 
 
-def _leave(entry: tuple[int, Generation], above: tuple[Generation, ...]) -> None:
+def _leave(mark: object, above: tuple[Generation, ...]) -> None:
     _above.set(above)
-    _running.pop(entry, None)
+    _running.pop(id(mark), None)
 
 
 def thread_generating(generation: Generation) -> str | None:
     """Return the name of the thread of this process that generates it at the moment; None if there is none."""
-    return next((name for (_, running), name in list(_running.items()) if running == generation), None)
+    threads = {thread for thread, running in list(_running.values()) if running == generation}
+    return next((thread.name for thread in threading.enumerate() if thread.ident in threads), None)
 
 
 def _forget() -> None:

@@ -19,7 +19,8 @@ from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
-from persistable.local import Folder, LocalStorage
+from persistable.local import READING, Folder, LocalStorage
+from persistable.outcome import Damaged, Outcome
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
 from persistable.storage import Storage
@@ -43,6 +44,10 @@ _DAY = 86_400.0  # seconds
 _COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
 _URL = r"([a-zA-Z][a-zA-Z0-9+.-]*)://"  # patterns, compiled on first use
 _LOST_URL = r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)"  # what pathlib makes of a URL
+_lock: Any = None  # bound on first use, as everything that a hit does without
+_note: Any = None
+_persist: Any = None
+_standing: Any = None
 
 
 class _Unset:
@@ -99,6 +104,7 @@ class ArtifactStore:
         "_cache_bytes",
         "_cache_location",
         "_durability",
+        "_glanced",
         "_judged",
         "_keep_rejected",
         "_lock_timeout",
@@ -146,6 +152,7 @@ class ArtifactStore:
         self._cache_location = None if cache is None else _cache(cache)
         self._cache_bytes = None if cache_bytes is None else _bytes("cache_bytes", cache_bytes)
         self._judged: set[tuple[str, str]] = set()
+        self._glanced: tuple[str, bool] | None = None
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -159,7 +166,16 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here, what says where goes along; the storage is opened again there
-        left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
+        left_behind = (
+            "__weakref__",
+            "_cache",
+            "_glanced",
+            "_judged",
+            "_registry",
+            "_signing_key",
+            "_storage",
+            "storage_options",
+        )
         state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
         if isinstance(self._storage, LocalStorage) and self.location == self._storage.url:  # it was handed over
             state["location"] = self._storage.root
@@ -175,7 +191,7 @@ class ArtifactStore:
         for name, value in state.items():
             setattr(self, name, value)
         self._registry = self._storage = self._cache = self._signing_key = None
-        self._judged = set()
+        self._judged, self._glanced = set(), None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArtifactStore:
         return self  # nothing in it changes, and a copy in this process may use what it was given
@@ -305,8 +321,21 @@ class ArtifactStore:
     @property
     def local(self) -> LocalStorage | None:
         """The storage, if its objects are files that can be read and written in place."""
-        storage = self.storage
+        storage = self._storage or self.storage
         return storage if isinstance(storage, LocalStorage) else None
+
+    @property
+    def glanced(self) -> tuple[str, bool]:
+        """The root, if artifacts may be taken at a ``glance``, else ""; and whether everybody is trusted."""
+        glanced = self._glanced
+        if glanced is None:
+            if self._signing_path is None:
+                self._signing_path = _setting("SIGNING_KEY", "")
+            storage, trust = self.storage, self.trust.setting
+            usual = self.verify == "full" and not self._signing_path and trust in ("own", "all")
+            root = storage.root if usual and type(storage) is LocalStorage else ""
+            glanced = self._glanced = root, trust == "all"
+        return glanced
 
     @property
     def cache(self) -> PayloadCache:
@@ -353,17 +382,17 @@ class ArtifactStore:
         try:
             return reading.from_copy(self, RemoteFolder(self.storage, address.folder), record, verified)
         except Damage as damage:
-            raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
+            raise Damaged(damage.path, damage.reason, record.raw).error(address) from None
 
     def workplace(self, folder: str) -> Workplace:
         """Return where the payloads of a folder are staged: there, or on the way there, where they certainly can be.
 
         Raises OSError if they cannot.
         """
-        local = self.local
-        if local is not None:
-            local.prepare(folder)
-            return Workplace(local, folder, None)
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(folder)
+            return Workplace(storage, folder, None)
         cache = self.cache
         try:
             cache.prove()
@@ -400,7 +429,7 @@ class ArtifactStore:
 
     # -- artifacts
 
-    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> reading.Outcome:
+    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> Outcome:
         """Look for an artifact and load it; see ``reading`` for what may be found and raised."""
         return reading.look(self, address, origin, injected)
 
@@ -423,12 +452,20 @@ class ArtifactStore:
         return reading.lineage(self, address)
 
     def persist(
-        self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
+        self,
+        address: Address,
+        payload: Any,
+        draft: publication.Draft,
+        choices: Iterator[Choice],
+        beside: Lock | None = None,
     ) -> commit.Committed:
-        """Commit an artifact; see ``commit``."""
-        from persistable.commit import persist  # on first use, as everything that a hit does without
+        """Commit an artifact; see ``commit``. ``beside`` is the lock under which it was generated, if there is one."""
+        global _persist
+        if _persist is None:
+            from persistable.commit import persist as _persist
 
-        return persist(self, address, payload, draft, choices)
+        committed: commit.Committed = _persist(self, address, payload, draft, choices, beside)
+        return committed
 
     def prepare(self, address: Address, origin: Origin) -> None:
         """Prove, before anything is generated, that it could be persisted.
@@ -438,12 +475,15 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable.publication import standing
+        global _standing
+        if _standing is None:
+            from persistable.publication import standing as _standing
 
-        self.storage.prepare(address.folder)
-        if self.local is None:
+        storage = self.storage
+        storage.prepare(address.folder)
+        if not isinstance(storage, LocalStorage):
             self.workplace(address.folder)
-        standing(self.storage, address, origin)
+        _standing(storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -480,6 +520,19 @@ class ArtifactStore:
                 stacklevel=5,
             )
 
+    def may_hold(self, address: Address) -> bool:
+        """Whether there may be an artifact; False, after a single step, where its record is certainly not there."""
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
+            return True
+        try:
+            os.close(os.open(f"{storage.root}/{address.record}", READING))
+        except FileNotFoundError:
+            return False
+        except OSError:  # which looking for it will tell of
+            pass
+        return True
+
     def generating(self, address: Address, logger: Logger | None = None) -> Lock:
         """Take the lock under which a key is generated once; a context manager. ``logger`` is told of a long wait.
 
@@ -487,61 +540,80 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        self.workplace(address.folder)  # elsewhere the lease has to be written, too
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(address.folder)
+        else:
+            self.workplace(address.folder)  # the lease has to be written, too
         return self._locked(address, logger, to_generate=True)
 
-    def committing(self, address: Address) -> Lock:
-        """Take the short lock under which the state of a key is changed; a context manager."""
-        return self._locked(address)
+    def committing(self, address: Address, beside: Lock | None = None) -> Lock:
+        """Take the short lock under which the state of a key is changed; a context manager.
 
-    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
-        from persistable.lock import COMMIT, GENERATE, Lock, NotFree  # on first use: a hit takes no lock
+        ``beside`` is the lock under which it was generated, if there is one.
+        """
+        return self._locked(address, beside=beside)
 
-        def tell(owner: str | None) -> None:
-            import threading
-
-            from persistable.display import printable
-            from persistable.generation import Generation, thread_generating
-            from persistable.logging import payload_logger
-
-            told = logger or payload_logger(address.folder)
-            told.warning(
-                "waiting for %s, which is generating %s (key %s)",
-                owner or "another process",
-                printable(address.name),
-                address.key,
-            )
-            thread = thread_generating(Generation(address.key, self.location))
-            if thread is not None and to_generate:
-                told.warning(
-                    "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
-                    "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
-                    "and are to be other ones than itself",
-                    thread,
-                    threading.current_thread().name,
-                )
+    def _locked(
+        self,
+        address: Address,
+        logger: Logger | None = None,
+        *,
+        to_generate: bool = False,
+        beside: Lock | None = None,
+    ) -> Lock:
+        global _lock
+        if _lock is None:
+            from persistable import lock as _lock
 
         timeout = self.lock_timeout
         if timeout is not None and not to_generate:
             timeout = max(timeout, _COMMIT_PATIENCE)
-        storage = self.storage
+        storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
+        purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
+            if isinstance(storage, LocalStorage):
+                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
-                purpose = GENERATE if to_generate else COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
-                return Lock(None)  # the record is put on condition
+                nobody: Lock = _lock.Lock(None)  # the record is put on condition
+                return nobody
             from persistable import lease
 
             taken = lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
             if not taken.exclusive:  # nothing was written for it, so nobody knows yet whether anything can be
                 storage.prepare(address.folder)
             return taken
-        except NotFree as error:
+        except _lock.NotFree as error:
             seconds = timeout or 0.0
             raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
 
-    def quarantine(self, address: Address, damaged: reading.Damaged) -> bool:
+    def _tell_of_wait(self, address: Address, logger: Logger | None, to_generate: bool, owner: str | None) -> None:
+        import threading
+
+        from persistable.display import printable
+        from persistable.generation import Generation, thread_generating
+        from persistable.logging import payload_logger
+
+        told = logger or payload_logger(address.folder)
+        told.warning(
+            "waiting for %s, which is generating %s (key %s)",
+            owner or "another process",
+            printable(address.name),
+            address.key,
+        )
+        thread = thread_generating(Generation(address.key, self.location))
+        if thread is not None and to_generate:
+            told.warning(
+                "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
+                "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
+                "and are to be other ones than itself",
+                thread,
+                threading.current_thread().name,
+            )
+
+    def quarantine(self, address: Address, damaged: Damaged) -> bool:
         """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
         from persistable.quarantine import quarantine
 
@@ -556,13 +628,14 @@ class ArtifactStore:
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
-        storage = self.local
-        if storage is None:
+        global _note
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
             return
-        from persistable.journal import note
+        if _note is None:
+            from persistable.journal import note as _note
 
-        folder = storage.local_path(address.folder)
-        note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
+        _note(f"{storage.root}/{address.folder}", event, address.name, address.key, detail, storage.file_mode)
 
     # -- upkeep
 
