@@ -165,6 +165,7 @@ class LocalStorage(Storage):
     def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
         self.root, self.durable = os.path.abspath(root), durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
+        self._lock_mode = 0o600 if private else 0o666  # who may read a file may lock it so that nobody else can
         self._apart: bool | None = None if private else False
 
     @property
@@ -352,10 +353,10 @@ class LocalStorage(Storage):
 
         path = f"{self.root}/{folder}"
         try:
-            lock: Lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait, beside)
+            lock: Lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait, beside)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
-            lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)
+            lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait)
         except PermissionError:
             self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly

@@ -18,7 +18,21 @@ from unittest import mock
 
 import pytest
 from faults import Interrupt
-from specimens import BlobP, BlobParams, blob, fast, in_child, kill, loaded, outcome_of, spawn, stored, until
+from specimens import (
+    NOBODY,
+    ROOT,
+    BlobP,
+    BlobParams,
+    blob,
+    fast,
+    in_child,
+    kill,
+    loaded,
+    outcome_of,
+    spawn,
+    stored,
+    until,
+)
 
 from persistable import generation, lock
 from persistable.exceptions import LockTimeoutError, RecursiveGenerationError
@@ -388,6 +402,22 @@ def test_no_descriptor_is_left(kind: str, tmp_path) -> None:
         with lock.acquire(str(tmp_path), f"{number:032x}" if kind == "ranges" else KEY, lock.COMMIT):
             pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@needs_ranges
+@pytest.mark.skipif(not ROOT, reason="being somebody else needs root")
+def test_nobody_else_can_lock_what_is_ours(open_folder) -> None:
+    """A lock for reading, which takes no more than to open the file for reading, would hold up its owner for ever."""
+    blob(fast(open_folder / "data")).load_generate()
+    path = open_folder / "data" / "blob" / ".lock"
+
+    def held_up() -> None:
+        with pytest.raises(PermissionError):
+            os.open(path, os.O_RDONLY)
+
+    in_child(held_up, uid=NOBODY)
+    blob(fast(open_folder / "shared", trust="all")).load_generate()
+    assert (open_folder / "shared" / "blob" / ".lock").stat().st_mode & 0o044
 
 
 @needs_ranges
