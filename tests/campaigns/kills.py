@@ -115,19 +115,20 @@ def _overwrite(store: ArtifactStore, sample: Sample, n: int, size: int, before: 
 
 
 def _one_store(setting: Setting) -> Tally:
-    """Kill many writers of one store, sweep it beside some that live, and once when all are dead."""
+    """Kill many writers of one store; sweep it beside some of the first half, and once when all are dead."""
     chance, tally, root = setting.chance(_ONE_STORE), Tally(), setting.folder / "data"
     store, formats = fast(root, **setting.options), installed()
     for name in formats:  # what is imported once takes none of the time before a kill
         blob(fast(setting.folder / "warm"), payload_io=name).generate(value=SAMPLES[name].make(1, 1000))
     acknowledged: dict[int, int] = {}  # by n, which a format has ten of
-    for _ in range(setting.pick(40, 1000)):
+    kills = setting.pick(40, 2000)
+    for number in range(kills):
         tally.rounds += 1
         n = chance.randrange(10 * len(formats))
         sample, size, before = SAMPLES[formats[n // 10]], _IN_ONE[n % 2], acknowledged.get(n, 0)
         process, reader = child(partial(_overwrite, store, sample, n, size, before))
         os.read(reader, 1)
-        for _ in range(20 if chance.random() < 0.2 else 0):
+        for _ in range(20 if number < kills // 2 and chance.random() < 0.3 else 0):
             store.sweep(grace=0)
             tally.saw("sweeps beside a writer")
         time.sleep(chance.random() * 0.03)
@@ -144,10 +145,10 @@ def _one_store(setting: Setting) -> Tally:
     left = [*garbage(root), *temps(root)]
     tally.require(not left, "left after a sweep", left)
     tally.require(all(finding.problem is None for finding in store.check()), "unrecoverable", "check() complains")
-    for n, number in acknowledged.items():
+    for n, last in acknowledged.items():
         sample = SAMPLES[formats[n // 10]]
         found = _number(store, sample, n, _IN_ONE[n % 2])
-        tally.require(found == number, "acknowledged lost", f"{sample.format}: {found} of {number} after the sweep")
+        tally.require(found == last, "acknowledged lost", f"{sample.format}: {found} of {last} after the sweep")
     return tally
 
 
