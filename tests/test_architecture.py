@@ -88,7 +88,7 @@ ARROWS = {
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line
-    "cli": "discovery display registry signing store version",
+    "cli": "discovery display exceptions registry signing store version",
     "__main__": "cli",
 }
 # sketched in the design, not all of them there yet

@@ -244,3 +244,53 @@ def test_notes_do_not_lie_within_the_store(tmp_path: Path, capsys: pytest.Captur
         assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(notes)]) == 2
         assert "lies within the store" in capsys.readouterr().err
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def many_problems(root: Path) -> list[str]:
+    """Make a store with more damage than a pipe holds; return the command that lists it."""
+    (root / "a").mkdir()
+    for number in range(1000):
+        (root / "a" / f"{number:032x}.json").write_bytes(b"{}")
+    return [sys.executable, "-m", "persistable", "verify", str(root)]
+
+
+def test_whoever_has_read_enough_may_go(tmp_path: Path) -> None:
+    """A closed pipe ends the command without a word, as it does others."""
+    with subprocess.Popen(many_problems(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.readline()
+        command.stdout.close()
+        noise = command.stderr.read().decode()
+    assert command.returncode == 141
+    assert "pipe" not in noise.lower()
+    assert "Traceback" not in noise
+
+
+def test_ctrl_c_ends_a_command_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback, with the status that shells give it."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ArtifactStore, "check", interrupted)
+    assert cli.main(["verify", str(tmp_path)]) == 130
+    assert capsys.readouterr() == ("", "python -m persistable: interrupted\n")
+
+
+def test_a_store_is_not_whole_because_its_key_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped PERSISTABLE_SIGNING_KEY is an error of the command."""
+    monkeypatch.setenv("PERSISTABLE_SIGNING_KEY", str(tmp_path / "nowhere"))
+    (tmp_path / "data").mkdir()
+    assert cli.main(["verify", str(tmp_path / "data")]) == 2
+    assert "nowhere is not there" in capsys.readouterr().err
+
+
+def test_workers_that_do_nothing_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the argument."""
+    assert cli.main(["verify", str(tmp_path), "--workers=0"]) == 2
+    assert capsys.readouterr().err == "python -m persistable: workers=0: give a number of threads, at least 1\n"
