@@ -128,13 +128,18 @@ class UnkeyableParamError(IdentityError, TypeError):
     Attributes: ``path`` (such as ``params.model.layers[2]``), ``value_type`` (qualified name), ``reason``.
     """
 
-    def __init__(self, *, path: str, value_type: str, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        path: str,
+        value_type: str,
+        reason: str,
+        repair: str = "Ways out: give the class a method __persistable_params__() that returns what defines it in "
+        "plain values, install or write a plugin with an encoder for it, or declare the field with "
+        "param(tracked=False) if it does not change the payload",
+    ) -> None:
         self.path, self.value_type, self.reason = path, value_type, reason
-        super().__init__(
-            f"{path} ({value_type}) cannot be part of a key: {reason}. Ways out: give the class a method "
-            "__persistable_params__() that returns what defines it in plain values, install or write a plugin with an "
-            "encoder for it, or declare the field with param(tracked=False) if it does not change the payload."
-        )
+        super().__init__(f"{path} ({value_type}) cannot be part of a key: {reason}. {repair}.")
 
 
 class ParamsChangedError(IdentityError):
