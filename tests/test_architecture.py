@@ -58,12 +58,15 @@ ARROWS = {
     "lease": "conditions display lock logging naming process storage",
     # which format
     "builtin": "hookspecs specs",
-    "discovery": "hookspecs specs",
+    "declarations": "hookspecs specs",
+    "discovery": "declarations specs",
     "table": "discovery specs",
-    "choice": "discovery exceptions io specs table",
+    "diagnosis": "discovery exceptions table",
+    "choice": "diagnosis discovery io specs table",
+    "schemes": "diagnosis discovery exceptions redaction storage table",
+    "encoders": "canonical choice discovery encoding specs table",
     "registry": (
-        "builtin canonical choice discovery display encoding exceptions io logging redaction specs storage table "
-        "version"
+        "builtin choice diagnosis discovery display encoders exceptions io logging schemes specs storage table version"
     ),
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
@@ -100,7 +103,7 @@ NEWER = {"annotationlib"}  # of the standard library, since 3.14
 DEPENDENCIES = {"pluggy", "xxhash", "filelock", "typing_extensions"}
 OPTIONAL = {"platformdirs"}  # done without where it is not installed; every storage plugin brings it
 FIRST_USE = {
-    "pluggy": {"hookspecs", "discovery"},
+    "pluggy": {"hookspecs", "declarations"},
     "xxhash": {"digest"},
     "filelock": {"lock"},
     "platformdirs": {"cache"},

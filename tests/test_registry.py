@@ -800,6 +800,17 @@ class Mine(FileIO[Any]):
         return filepath.read_text()
 
 
+def test_a_recorded_name_of_an_injected_file_io_asks_for_it_again(tmp_path: Path) -> None:
+    """No distribution brings it, so there is nothing to install: the note says what to do."""
+    subject(tmp_path, payload_io=Mine()).generate(value=3)
+    with pytest.raises(UnknownFormatError, match="no format 'mine'") as caught:
+        subject(tmp_path).load()
+    assert any("give it as payload_io again" in note for note in caught.value.__notes__)
+    with pytest.raises(UnknownFormatError) as caught:
+        Registry(discover=False).named("mine")
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_an_injected_file_io_is_the_only_choice(site: Site) -> None:
     """No fallback follows what was asked for."""
     site.format("png", "box.Image")
