@@ -12,8 +12,7 @@ from persistable_fsspec import FsspecStorage
 from servers import free_port
 from servers.moto import KEY, REGION, SECRET
 
-from persistable.testing import DoesNotApply, StorageTests
-from persistable.testing.storages import ODD_NAMES
+from persistable.testing import ODD_NAMES, DoesNotApply, StorageTests
 
 
 def s3(endpoint, bucket):
