@@ -163,6 +163,18 @@ def test_the_drawing_has_no_circle_and_nothing_superfluous() -> None:
     assert above - MODULES.keys() <= NOT_YET
 
 
+def test_the_map_of_the_design_names_every_module() -> None:
+    """docs/design.md says where each idea lives, and names no module that is not there."""
+    design = ROOT / "docs" / "design.md"
+    if not design.exists():
+        pytest.skip("the package is not tested from its source tree")
+    rows = re.findall(
+        r"^\| [^|]+ \| (.*) \|$", design.read_text(encoding="utf-8").partition("## The key")[0], re.MULTILINE
+    )
+    named = [name for row in rows for name in re.findall(r"(?:^|· )`(\w+)`", row)]
+    assert sorted(named) == sorted([*MODULES.keys() - {"__init__", "__main__"}, *BESIDE])
+
+
 def test_nobody_imports_a_plugin_or_a_payload_library() -> None:
     """The package imports the standard library, itself and three dependencies, those only where they are wrapped."""
     for name, tree in MODULES.items():
