@@ -160,7 +160,7 @@ def _list_plugins(options: argparse.Namespace) -> int:
 
         _report(json.dumps([_described(plugin, contested) for plugin in plugins], indent=2))
     else:
-        header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS")
+        header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS AND STORAGES")
         _report(_table([header, *(_row(plugin, contested) for plugin in plugins)]))
     return 0
 

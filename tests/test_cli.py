@@ -47,7 +47,7 @@ def test_plugins_are_listed_with_what_they_bring(capsys: pytest.CaptureFixture[s
     assert cli.main(["plugins"]) == 0
     printed, noise = capsys.readouterr()
     assert printed == (
-        f"NAME         DISTRIBUTION  VERSION     STATUS    FORMATS\n"
+        f"NAME         DISTRIBUTION  VERSION     STATUS    FORMATS AND STORAGES\n"
         f"persistable  persistable   {VERSION}  loaded    pickle, json, text\n"
         f"broken       broken-dist   0.1         failed    ValueError: several lines, ünïcode\n"
         f"cloud        cloud-dist    1.0         loaded    cloud://, tape://\n"
