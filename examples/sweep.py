@@ -3,8 +3,8 @@
     python examples/sweep.py                  # the first time: generated
     python examples/sweep.py --expect-hits    # from then on: loaded
 
-A Persistable travels to a process and back without its payload: the store is how they meet. Add a degree to the grid and
-only what is new is fitted.
+A Persistable travels to a process and back without its payload: the store is where they meet. Add a degree to the grid,
+and only what is new is fitted.
 """
 
 import itertools

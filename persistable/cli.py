@@ -99,14 +99,20 @@ def _verify(options: argparse.Namespace) -> int:
     import time
 
     told, damaged, total = time.monotonic(), 0, (0, 0)
+    live = sys.stderr.isatty()
+    anew = "\r\x1b[K" if live else ""  # over the progress that stands there
 
     def progress(done: int, size: int) -> None:
         nonlocal told, total
         total = (done, size)
-        if time.monotonic() >= told + 1:
+        if live and time.monotonic() >= told + 1:
             told = time.monotonic()
-            sys.stderr.write(f"\r{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems ")
-            sys.stderr.flush()
+            tell("")
+
+    def tell(end: str) -> None:
+        done, size = total
+        sys.stderr.write(f"{anew}{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems{end}")
+        sys.stderr.flush()
 
     store = _existing(options.location)
     for finding in store.check(
@@ -117,8 +123,9 @@ def _verify(options: argparse.Namespace) -> int:
             _report(json.dumps(finding._asdict()))
         elif finding.problem is not None:
             moved = " (moved to quarantine)" if finding.quarantined else ""
+            sys.stderr.write(anew)
             _report(printable(f"{finding.path}: {finding.problem}{moved}"))
-    sys.stderr.write(f"\r{total[0]:,} artifacts, {total[1] / 1e6:,.0f} MB, {damaged} with problems\n")
+    tell("\n")
     return 1 if damaged else 0
 
 

@@ -246,17 +246,18 @@ def test_notes_do_not_lie_within_the_store(tmp_path: Path, capsys: pytest.Captur
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def many_problems(root: Path) -> list[str]:
-    """Make a store with more damage than a pipe holds; return the command that lists it."""
+def damage(root: Path, count: int) -> None:
+    """Make a store with so many records that are none."""
     (root / "a").mkdir()
-    for number in range(1000):
+    for number in range(count):
         (root / "a" / f"{number:032x}.json").write_bytes(b"{}")
-    return [sys.executable, "-m", "persistable", "verify", str(root)]
 
 
 def test_whoever_has_read_enough_may_go(tmp_path: Path) -> None:
     """A closed pipe ends the command without a word, as it does others."""
-    with subprocess.Popen(many_problems(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+    damage(tmp_path, 1000)  # more than a pipe holds
+    verify = [sys.executable, "-m", "persistable", "verify", str(tmp_path)]
+    with subprocess.Popen(verify, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
         assert command.stdout is not None
         assert command.stderr is not None
         assert command.stdout.readline()
@@ -294,3 +295,19 @@ def test_workers_that_do_nothing_are_refused(tmp_path: Path, capsys: pytest.Capt
     """The error names the argument."""
     assert cli.main(["verify", str(tmp_path), "--workers=0"]) == 2
     assert capsys.readouterr().err == "python -m persistable: workers=0: give a number of threads, at least 1\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_for_terminals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    """There the line is written over; in a file there is one line at the end."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr("time.monotonic", iter(range(10**6)).__next__)
+    damage(tmp_path, 3)
+    assert cli.main(["verify", str(tmp_path), "--workers=1"]) == 1
+    printed, noise = capsys.readouterr()
+    assert printed.count("\n") == 3
+    assert noise.endswith("3 artifacts, 0 MB, 3 with problems\n")
+    assert ("\r" in noise) is terminal
+    assert (noise.count("artifacts") > 1) is terminal
