@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
+import persistable
 from persistable.discovery import Plugin, canonical_name
 from persistable.registry import Registry
 from persistable.table import CORE, FIRST_PARTY, FIRST_PARTY_ENCODERS, FIRST_PARTY_STORAGES, is_first_party
@@ -44,3 +47,23 @@ def test_a_format_is_the_default_of_the_types_that_it_claims(distribution: str) 
         assert set(spec.types) <= set(types)
         assert spec.default is bool(types)
         assert spec.install == distribution != CORE
+
+
+@pytest.mark.parametrize("distribution", OWNERS)
+def test_versions_move_in_lockstep(distribution: str) -> None:
+    """A distribution has the core's version, in its metadata as in its package."""
+    plugin = plugin_of(distribution)
+    package = importlib.import_module(distribution.replace("-", "_"))
+    assert plugin.version == package.__version__ == persistable.__version__
+
+
+@pytest.mark.parametrize("distribution", OWNERS)
+def test_a_package_has_what_it_exports(distribution: str) -> None:
+    """Whatever is imported on first use is there, and shown to who asks what there is."""
+    plugin_of(distribution)
+    package = importlib.import_module(distribution.replace("-", "_"))
+    assert package.__all__ == sorted(package.__all__)
+    assert all(getattr(package, name) for name in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        package.no_such_name  # noqa: B018 - the access is what raises
