@@ -432,12 +432,13 @@ class BrokenStorageError(StorageError):
     """
 
     def __init__(self, *, url: str, scheme: str, distribution: str, reason: str) -> None:
-        self.scheme, self.distribution, self.reason = scheme, distribution, reason
+        self.scheme, self.distribution = scheme, distribution
         super().__init__(
             f"the storage for {scheme}:// ({url}) comes from {distribution}, which is installed and does not work: "
             f"{reason}. Repair or reinstall it",
             url=url,
             operation="open",
+            reason=reason,
         )
 
 
