@@ -331,8 +331,10 @@ def test_rejected_payload_is_kept(tmp_path) -> None:
     """A payload that fails its validation is kept in quarantine with the error, one per key, and never served."""
     made = PickyP(fast(tmp_path), BlobParams(), payload_name="blob")
     for value in ("first", "second"):
-        with pytest.raises(InvalidPayloadError):
+        with pytest.raises(InvalidPayloadError) as caught:
             made.load_generate(value=value)
+        where = tmp_path / "blob" / "quarantine" / f"{made.key}.rejected.pickle"
+        assert caught.value.__notes__ == [f"the payload was kept, for pickle.load: {where}"]
     kept = files(tmp_path / "blob" / "quarantine")
     assert sorted(kept) == [f"{made.key}.rejected.pickle", f"{made.key}.rejected.txt"]
     assert pickle.loads(kept[f"{made.key}.rejected.pickle"]) == "second"
@@ -347,8 +349,9 @@ def test_rejected_payload_is_kept(tmp_path) -> None:
 def test_rejected_payload_that_cannot_be_kept(tmp_path) -> None:
     """A rejected payload that cannot be pickled either leaves the error alone, and no temp."""
     made = PickyP(fast(tmp_path), BlobParams(), payload_name="blob")
-    with pytest.raises(InvalidPayloadError):
+    with pytest.raises(InvalidPayloadError) as caught:
         made.load_generate(value=lambda: lambda: 0)
+    assert not hasattr(caught.value, "__notes__")
     assert list(files(tmp_path / "blob" / "quarantine")) == [f"{made.key}.rejected.txt"]
     assert temps(tmp_path) == []
 
