@@ -340,7 +340,10 @@ def untracked(params: object) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a description for people must not fail the work
-        _collect(params, "", found, set())
+        plan = plan_of(type(params))
+        values = plan.fields_only(params) if plan.plain else None
+        if values is None or not _IMMUTABLE.issuperset(map(type, values)):
+            _collect(params, "", found, set())
     return found
 
 

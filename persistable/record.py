@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
 from persistable.display import printable
 
-__all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "render"]
+__all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "members", "render"]
 
 SCHEMA = 1
 
@@ -337,23 +337,30 @@ def render(
     untracked_params: Mapping[str, Any],
     lineage: str | None,
     payload: PayloadEntry,
-    provenance: Mapping[str, Any],
+    provenance: str,
     algorithm: str,
+    main: str = "",
     sign: Callable[[bytes], str] | None = None,
 ) -> bytes:
-    """Write a record. ``identity`` is indented JSON text of the identity document; the rest is JSON data.
+    """Write a record. ``identity`` is the identity document, and ``provenance`` ``members``, as indented JSON text.
+
+    ``main`` is the payload's file or folder, with which the paths of its files then start.
 
     ``sign`` returns the signature of all bytes before it.
     """
-    files = ",\n      ".join(
-        f'{{"path": {_quoted(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+    listed = ",\n      ".join(
+        [
+            f'{{"path": {_quoted(main + path)}, "bytes": {size}, "digest": "{digest}"}}'
+            for path, size, digest in payload.files
+        ]
     )
-    entry = zip(payload._fields[:-1], payload[:-1], strict=True)  # files are the last
     text = (
-        f'{{\n  "record_schema": {SCHEMA},\n  "key": "{key}",\n  "identity": {identity},\n'
-        f'  "untracked_params": {_text(untracked_params)},\n  "lineage": {_text(lineage)},\n'
-        f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
-        f'  "provenance": {{\n    {_lines(provenance.items())}\n  }},\n  '
+        f'{_START % key}  "identity": {identity},\n  "untracked_params": {_text(untracked_params)},\n'
+        f'  "lineage": {"null" if lineage is None else _quoted(lineage)},\n'
+        f'  "payload": {{\n    "format": {_quoted(payload.format)},\n    "format_version": {payload.format_version},\n'
+        f'    "distribution": {_text(payload.distribution)},\n    "type": {_quoted(payload.type)},\n'
+        f'    "chosen": {_quoted(payload.chosen)},\n    "metadata": {_text(payload.metadata)},\n'
+        f'    "files": [\n      {listed}\n    ]\n  }},\n  "provenance": {{\n    {provenance}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
     if sign is None:
@@ -362,10 +369,9 @@ def render(
     return signed + f',\n  "signature": "{sign(signed)}"'.encode("ascii") + _CLOSE
 
 
-def _lines(entry: Iterable[tuple[str, Any]]) -> str:
-    return ",\n    ".join(
-        [f'"{name}": {_quoted(value) if type(value) is str else _text(value)}' for name, value in entry]
-    )
+def members(given: Mapping[str, Any]) -> str:
+    """Return the members of a JSON object as text, one line each, indented as a record has them."""
+    return ",\n    ".join([f"{_quoted(name)}: {_text(value)}" for name, value in given.items()])
 
 
 def _text(value: Any) -> str:
@@ -374,6 +380,4 @@ def _text(value: Any) -> str:
         return "null"
     if not value and type(value) is dict:
         return "{}"
-    if type(value) is int or (type(value) is float and value - value == 0):  # nan and infinities are refused below
-        return repr(value)
     return _quoted(value) if type(value) is str else _dump(value)

@@ -280,10 +280,14 @@ class Registry:
             FormatNotInstalledError, BrokenPluginError: in strict mode, a plugin that would serve the type is not there.
             FormatError: the injected name is not available.
         """
+        known = None if injected is not None else self._pickled.get(type(payload))
+        return iter((known,)) if known is not None else self._for_payload(payload, injected)
+
+    def _for_payload(self, payload: object, injected: FileIO[Any] | str | None) -> Iterator[Choice]:
         if injected is not None:
             yield self.injected(injected)
-            return
-        yield from self._for_type(type(payload))
+        else:
+            yield from self._for_type(type(payload))
 
     def foreseen(self, payload_type: type | None, injected: FileIO[Any] | str | None) -> Choice | None:
         """Return the format that will be tried first for payloads of a type; None if the type is not known.
@@ -293,6 +297,9 @@ class Registry:
         if injected is not None:
             choice = self.injected(injected)
         elif payload_type is not None and payload_type is not object:
+            known = self._pickled.get(payload_type)
+            if known is not None:
+                return known  # which was imported when it became known
             choice = next(self._for_type(payload_type))
         else:
             return None
@@ -300,10 +307,6 @@ class Registry:
         return choice
 
     def _for_type(self, cls: type) -> Iterator[Choice]:
-        known = self._pickled.get(cls)
-        if known is not None:
-            yield known
-            return
         self._warn_of_preferences(cls)
         absent: list[FormatError] = []
         ranked = [row for row in self._ranking(cls) if row.rank is not None]
@@ -325,6 +328,7 @@ class Registry:
             absent.append(missing)
         choice = self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
         if not (ranked or absent or self._prefer):  # else what is said of it may change
+            choice.file_io()
             self._pickled[cls] = choice
         yield choice
 
@@ -452,6 +456,8 @@ class Registry:
 
         A hit alone does not look for plugins: ``"loaded"`` reaches those that are known by then.
         """
+        if self._complete and not self.is_observed:
+            return
         table = self._table() if kind == "loaded" else self._everything()
         for observer in table.observers:
             event = Event(kind=kind, name=name, key=key, details=dict(details))

@@ -19,7 +19,7 @@ from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
-from persistable.local import Folder, LocalStorage
+from persistable.local import READING, Folder, LocalStorage
 from persistable.outcome import Damaged, Outcome
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
@@ -44,6 +44,10 @@ _DAY = 86_400.0  # seconds
 _COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
 _URL = r"([a-zA-Z][a-zA-Z0-9+.-]*)://"  # patterns, compiled on first use
 _LOST_URL = r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)"  # what pathlib makes of a URL
+_lock: Any = None  # bound on first use, as everything that a hit does without
+_note: Any = None
+_persist: Any = None
+_standing: Any = None
 
 
 class _Unset:
@@ -317,7 +321,7 @@ class ArtifactStore:
     @property
     def local(self) -> LocalStorage | None:
         """The storage, if its objects are files that can be read and written in place."""
-        storage = self.storage
+        storage = self._storage or self.storage
         return storage if isinstance(storage, LocalStorage) else None
 
     @property
@@ -385,10 +389,10 @@ class ArtifactStore:
 
         Raises OSError if they cannot.
         """
-        local = self.local
-        if local is not None:
-            local.prepare(folder)
-            return Workplace(local, folder, None)
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(folder)
+            return Workplace(storage, folder, None)
         cache = self.cache
         try:
             cache.prove()
@@ -448,12 +452,20 @@ class ArtifactStore:
         return reading.lineage(self, address)
 
     def persist(
-        self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
+        self,
+        address: Address,
+        payload: Any,
+        draft: publication.Draft,
+        choices: Iterator[Choice],
+        beside: Lock | None = None,
     ) -> commit.Committed:
-        """Commit an artifact; see ``commit``."""
-        from persistable.commit import persist  # on first use, as everything that a hit does without
+        """Commit an artifact; see ``commit``. ``beside`` is the lock under which it was generated, if there is one."""
+        global _persist
+        if _persist is None:
+            from persistable.commit import persist as _persist
 
-        return persist(self, address, payload, draft, choices)
+        committed: commit.Committed = _persist(self, address, payload, draft, choices, beside)
+        return committed
 
     def prepare(self, address: Address, origin: Origin) -> None:
         """Prove, before anything is generated, that it could be persisted.
@@ -463,12 +475,15 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable.publication import standing
+        global _standing
+        if _standing is None:
+            from persistable.publication import standing as _standing
 
-        self.storage.prepare(address.folder)
-        if self.local is None:
+        storage = self.storage
+        storage.prepare(address.folder)
+        if not isinstance(storage, LocalStorage):
             self.workplace(address.folder)
-        standing(self.storage, address, origin)
+        _standing(storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -505,6 +520,19 @@ class ArtifactStore:
                 stacklevel=5,
             )
 
+    def may_hold(self, address: Address) -> bool:
+        """Whether there may be an artifact; False, after a single step, where its record is certainly not there."""
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
+            return True
+        try:
+            os.close(os.open(f"{storage.root}/{address.record}", READING))
+        except FileNotFoundError:
+            return False
+        except OSError:  # which looking for it will tell of
+            pass
+        return True
+
     def generating(self, address: Address, logger: Logger | None = None) -> Lock:
         """Take the lock under which a key is generated once; a context manager. ``logger`` is told of a long wait.
 
@@ -512,59 +540,78 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        self.workplace(address.folder)  # elsewhere the lease has to be written, too
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(address.folder)
+        else:
+            self.workplace(address.folder)  # the lease has to be written, too
         return self._locked(address, logger, to_generate=True)
 
-    def committing(self, address: Address) -> Lock:
-        """Take the short lock under which the state of a key is changed; a context manager."""
-        return self._locked(address)
+    def committing(self, address: Address, beside: Lock | None = None) -> Lock:
+        """Take the short lock under which the state of a key is changed; a context manager.
 
-    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
-        from persistable.lock import COMMIT, GENERATE, Lock, NotFree  # on first use: a hit takes no lock
+        ``beside`` is the lock under which it was generated, if there is one.
+        """
+        return self._locked(address, beside=beside)
 
-        def tell(owner: str | None) -> None:
-            import threading
-
-            from persistable.display import printable
-            from persistable.generation import Generation, thread_generating
-            from persistable.logging import payload_logger
-
-            told = logger or payload_logger(address.folder)
-            told.warning(
-                "waiting for %s, which is generating %s (key %s)",
-                owner or "another process",
-                printable(address.name),
-                address.key,
-            )
-            thread = thread_generating(Generation(address.key, self.location))
-            if thread is not None and to_generate:
-                told.warning(
-                    "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
-                    "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
-                    "and are to be other ones than itself",
-                    thread,
-                    threading.current_thread().name,
-                )
+    def _locked(
+        self,
+        address: Address,
+        logger: Logger | None = None,
+        *,
+        to_generate: bool = False,
+        beside: Lock | None = None,
+    ) -> Lock:
+        global _lock
+        if _lock is None:
+            from persistable import lock as _lock
 
         timeout = self.lock_timeout
         if timeout is not None and not to_generate:
             timeout = max(timeout, _COMMIT_PATIENCE)
-        storage = self.storage
+        storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
+        purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
+            if isinstance(storage, LocalStorage):
+                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
-                purpose = GENERATE if to_generate else COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
-                return Lock(None)  # the record is put on condition
+                nobody: Lock = _lock.Lock(None)  # the record is put on condition
+                return nobody
             from persistable import lease
 
             taken = lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
             if not taken.exclusive:  # nothing was written for it, so nobody knows yet whether anything can be
                 storage.prepare(address.folder)
             return taken
-        except NotFree as error:
+        except _lock.NotFree as error:
             seconds = timeout or 0.0
             raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
+
+    def _tell_of_wait(self, address: Address, logger: Logger | None, to_generate: bool, owner: str | None) -> None:
+        import threading
+
+        from persistable.display import printable
+        from persistable.generation import Generation, thread_generating
+        from persistable.logging import payload_logger
+
+        told = logger or payload_logger(address.folder)
+        told.warning(
+            "waiting for %s, which is generating %s (key %s)",
+            owner or "another process",
+            printable(address.name),
+            address.key,
+        )
+        thread = thread_generating(Generation(address.key, self.location))
+        if thread is not None and to_generate:
+            told.warning(
+                "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
+                "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
+                "and are to be other ones than itself",
+                thread,
+                threading.current_thread().name,
+            )
 
     def quarantine(self, address: Address, damaged: Damaged) -> bool:
         """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
@@ -581,13 +628,14 @@ class ArtifactStore:
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
-        storage = self.local
-        if storage is None:
+        global _note
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
             return
-        from persistable.journal import note
+        if _note is None:
+            from persistable.journal import note as _note
 
-        folder = storage.local_path(address.folder)
-        note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
+        _note(f"{storage.root}/{address.folder}", event, address.name, address.key, detail, storage.file_mode)
 
     # -- upkeep
 
