@@ -94,7 +94,9 @@ def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
         format=name,
         subject=f"the format name {name!r}",
         candidates=[(name, claim.plugin.label) for claim in claims],
-        repair=f"so neither has it. Switch one off: PERSISTABLE_DISABLE_PLUGINS={claims[0].plugin.distribution}",
+        repair=f"so {'neither' if len(claims) == 2 else 'none'} has it. Switch "
+        f"{'one' if len(claims) == 2 else 'all but one'} off: PERSISTABLE_DISABLE_PLUGINS="
+        + ",".join(claim.plugin.distribution for claim in claims[:-1]),
     )
 
 

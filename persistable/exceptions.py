@@ -347,7 +347,8 @@ class AmbiguousFormatError(FormatError, LookupError):
     def __init__(self, *, format: str, subject: str, candidates: Iterable[tuple[str, str]], repair: str) -> None:
         self.subject, self.candidates = subject, tuple(candidates)
         listed = " and ".join(f"{name!r} of {distribution}" for name, distribution in self.candidates)
-        super().__init__(f"{listed} both claim {subject}; {repair}", format=format)
+        claim = "both claim" if len(self.candidates) == 2 else "all claim"
+        super().__init__(f"{listed} {claim} {subject}; {repair}", format=format)
 
 
 class FidelityError(FormatError, ValueError):

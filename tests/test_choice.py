@@ -292,6 +292,12 @@ def test_explain_ranks_with_reasons(site: Site) -> None:
     )
     rows = Registry(prefer={"box.Image": "tiff"}).explain(Photo)
     assert [(row.format, row.rank) for row in rows] == [("near", 1), ("tiff", 2), ("png", 3), ("pickle", 4)]
+    site.format("webp", "box.Image")
+    rows = Registry(prefer={"box.Image": "tiff"}).explain(Photo)
+    assert [(row.format, row.rank) for row in rows[:3]] == [("near", 1), ("tiff", 2), ("pickle", 3)]
+    assert [(row.format, row.rank, row.reason) for row in rows[3:]] == [
+        (name, None, "claims its base box.Image, for which you prefer tiff") for name in ("png", "webp")
+    ]
 
 
 def test_explain_takes_the_public_name_of_a_type_and_no_payload(site: Site) -> None:

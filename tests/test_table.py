@@ -138,6 +138,19 @@ def test_two_third_parties_with_one_name_both_lose_it(site: Site, order: tuple[s
     assert Registry().named("tiff").distribution == "gamma-dist 1.0"
 
 
+def test_three_that_claim_a_name_all_lose_it(site: Site) -> None:
+    """Each is named."""
+    for plugin in ("alpha", "beta", "gamma"):
+        site.format("png", "box.Image", plugin=plugin)
+    with pytest.raises(AmbiguousFormatError) as caught:
+        Registry().named("png")
+    assert str(caught.value) == (
+        "'png' of alpha-dist 1.0 and 'png' of beta-dist 1.0 and 'png' of gamma-dist 1.0 all claim the format name "
+        "'png'; so none has it. Switch all but one off: PERSISTABLE_DISABLE_PLUGINS=alpha-dist,beta-dist"
+    )
+    assert Registry(disabled=["alpha-dist", "beta-dist"]).named("png").distribution == "gamma-dist 1.0"
+
+
 def test_a_contested_name_is_not_replaced_by_pickle_in_silence(site: Site) -> None:
     """A type that had a format does not become a pickle because somebody else installs one of the same name."""
     site.format("png", "box.Image", plugin="alpha")
