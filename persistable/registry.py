@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
@@ -31,6 +30,7 @@ from persistable.exceptions import (
     UnknownFormatError,
 )
 from persistable.io import FileIO, format_name
+from persistable.notice import warn
 from persistable.schemes import storage_class
 from persistable.specs import Event
 from persistable.storage import Storage
@@ -187,10 +187,11 @@ class Registry:
             table = self._table()
         for plugin in table.plugins:
             if plugin.error is not None:
-                _warn(
+                warn(
                     f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
                     f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS="
-                    f"{plugin.distribution}"
+                    f"{plugin.distribution}",
+                    PluginWarning,
                 )
         return table
 
@@ -345,12 +346,15 @@ class Registry:
                 continue
             if is_missing(declared):
                 self._warned.add(mark)
-                _warn(f"there is no type {declared!r}, for which prefer={{{declared!r}: {name!r}}} asks for a format")
+                warn(
+                    f"there is no type {declared!r}, for which prefer={{{declared!r}: {name!r}}} asks for a format",
+                    PluginWarning,
+                )
             elif resolve(declared) not in cls.__mro__ and self._find(name) is None:  # else it is an error below
                 error = unavailable(name, self._everything(), self._discover)
                 if isinstance(error, UnknownFormatError):
                     self._warned.add(mark)
-                    _warn(str(by_setting(error, self._preferring(name))))
+                    warn(str(by_setting(error, self._preferring(name))), PluginWarning)
 
     def _in_place_of(self, absent: list[FormatError], cls: type, choice: Choice) -> Choice:
         """Return a choice by type; warn if it stands in for formats that are not there, or in strict mode raise."""
@@ -363,9 +367,10 @@ class Registry:
                 known = mark in self._warned
                 self._warned.add(mark)
             if not known:
-                _warn(
+                warn(
                     f"payloads of type {mark[0]} are persisted as {choice.format}, because {error}. "
-                    f"(payload_io={choice.format!r} says that this is what you want)"
+                    f"(payload_io={choice.format!r} says that this is what you want)",
+                    PluginWarning,
                 )
         if choice.format == "pickle" and cls.__module__ != "builtins":
             reasons += [
@@ -492,11 +497,3 @@ def _is_at(reference: str, cls: type) -> bool:
     """Tell whether a class is what ``"module:Class"`` names, without importing it: it would be imported then."""
     module, _, name = reference.partition(":")
     return resolve(f"{module}.{name}") is cls
-
-
-def _warn(message: str) -> None:
-    """Give a PluginWarning at the caller outside of this library."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == CORE:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, PluginWarning, stacklevel=level)

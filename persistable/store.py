@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -77,7 +76,7 @@ class ArtifactStore:
 
     Args:
         location: a folder (``Path`` or ``str``), a URL, or a ``Storage``. A relative folder counts from the working
-            directory of now.
+            directory of now, ``~`` stands for the home directory.
         storage_options: options of the storage's client, such as credentials; never written anywhere.
         trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, ``"signed"``, or
             users by name or numeric id; see ``Trust``.
@@ -142,7 +141,7 @@ class ArtifactStore:
         self._verify = None if verify is None else _one_of("verify", verify, _VERIFY)
         self._durability = None if durability is None else _one_of("durability", durability, _DURABILITY)
         self._lock_timeout = lock_timeout if isinstance(lock_timeout, _Unset) else _seconds(lock_timeout)
-        self._registry = registry
+        self._registry = None if registry is None else _registry(registry)
         if keep_rejected is not None and not isinstance(keep_rejected, bool):
             raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
@@ -511,13 +510,14 @@ class ArtifactStore:
         if trust.needs_signature:
             objection = (folder.path, "is to have signed artifacts only, and there is no signing_key")
         if objection is not None:
-            warnings.warn(
+            from persistable.notice import warn
+
+            warn(
                 f"{address.name!r} {'is about to be' if certain else 'says no payload type, and may be'} persisted in "
                 f"format {choice.format!r}, which this store would refuse to load: {objection[0]} {objection[1]}. Set "
                 "trust= on the store (or PERSISTABLE_TRUST), tighten the permissions, have artifacts signed "
                 "(signing_key=), or choose a data-only format.",
                 TrustWarning,
-                stacklevel=5,
             )
 
     def may_hold(self, address: Address) -> bool:
@@ -716,6 +716,7 @@ def _located(location: Any) -> str:
         raise TypeError(f"data_dir {location!r} is a {type(location).__qualname__}: give a Path, a str or a URL")
     if not location or "\0" in location:
         raise ValueError(f"data_dir {location!r} is not a path")
+    location = os.path.expanduser(location)
     if not os.path.isabs(location):
         location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
     return location.rstrip("/") or "/"
@@ -728,6 +729,14 @@ def _cache(location: Any) -> str:
         raise ValueError(f"cache={location!r}: give a folder, or 'off'")
     location = os.fspath(location)
     return OFF if location == OFF else _located(os.path.expanduser(location))
+
+
+def _registry(registry: object) -> Registry:
+    from persistable.registry import Registry
+
+    if not isinstance(registry, Registry):
+        raise TypeError(f"registry={registry!r}: give a Registry, such as Registry(prefer={{…}})")
+    return registry
 
 
 def _bytes(name: str, value: object) -> int:

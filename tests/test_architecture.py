@@ -45,6 +45,7 @@ ARROWS = {
     "params": "canonical encodable encoding instances secrecy file_content",
     "identity": "canonical",
     "roles": "",
+    "notice": "",
     "payload_type": "",
     # interfaces, and what is behind them
     "io": "encodable exceptions",
@@ -54,7 +55,7 @@ ARROWS = {
     "storage": "exceptions naming",
     "local": "display exceptions lock logging naming storage",
     "spool": "local",
-    "conditions": "exceptions naming storage",
+    "conditions": "exceptions naming notice storage",
     "lease": "conditions display lock logging naming process storage",
     # which format
     "builtin": "hookspecs specs",
@@ -66,12 +67,13 @@ ARROWS = {
     "schemes": "diagnosis discovery exceptions redaction storage table",
     "encoders": "canonical choice discovery encoding specs table",
     "registry": (
-        "builtin choice diagnosis discovery display encoders exceptions io logging schemes specs storage table version"
+        "builtin choice diagnosis discovery display encoders exceptions io logging notice schemes specs storage table "
+        "version"
     ),
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
     "remote": "cache digest exceptions local record storage trust",
-    "outcome": "address exceptions io record",
+    "outcome": "address display exceptions io record",
     "glance": "address digest io local outcome provenance record",
     "reading": "address cache digest exceptions glance io local naming outcome provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
@@ -82,14 +84,14 @@ ARROWS = {
     "verification": "address digest identity naming outcome reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest display exceptions generation io journal lease local lock logging outcome "
-        "provenance publication quarantine reading record redaction registry remote signing storage trust upkeep "
-        "verification"
+        "address cache commit digest display exceptions generation io journal lease local lock logging notice "
+        "outcome provenance publication quarantine reading record redaction registry remote signing storage trust "
+        "upkeep verification"
     ),
     # the life cycle
     "base": (
-        "address commit display exceptions generation identity io logging naming outcome params payload_type "
-        "provenance record roles store"
+        "address commit display exceptions generation identity io logging naming notice outcome params "
+        "payload_type provenance record roles store"
     ),
     "data": "encodable params",
     "__init__": "base io params store version",

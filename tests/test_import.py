@@ -52,6 +52,7 @@ OWN = [
     "literals",
     "local",
     "naming",
+    "notice",
     "outcome",
     "params",
     "payload_type",

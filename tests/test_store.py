@@ -604,3 +604,18 @@ def test_a_record_that_is_a_link_does_not_hide_the_others(tmp_path) -> None:
     assert other.key in {address.key for address in fast(tmp_path).list()}
     assert made.key not in {address.key for address in fast(tmp_path).list()}
     assert [finding.key for finding in fast(tmp_path).check() if finding.problem] == [made.key]
+
+
+def test_a_tilde_stands_for_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a shell, and as a path; a folder that is really called so is given as ./~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for given in ("~/data", Path("~/data")):
+        assert ArtifactStore(given).location == f"{tmp_path}/data"
+    assert ArtifactStore("./~/data").location == f"{tmp_path}/./~/data"
+
+
+def test_a_registry_is_a_registry(tmp_path: Path) -> None:
+    """Preferences alone are refused at once, with the way to give them."""
+    with pytest.raises(TypeError, match=r"registry=\{'a.B': 'csv'\}: give a Registry, such as Registry\(prefer="):
+        ArtifactStore(tmp_path, registry={"a.B": "csv"})  # type: ignore[arg-type]
