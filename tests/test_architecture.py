@@ -72,6 +72,7 @@ ARROWS = {
     ),
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
+    "settings": "cache redaction",
     "remote": "cache digest exceptions local record storage trust",
     "outcome": "address display exceptions io record",
     "glance": "address digest io local outcome provenance record",
@@ -85,8 +86,8 @@ ARROWS = {
     "generation": "",
     "store": (
         "address cache commit digest display exceptions generation io journal lease local lock logging notice "
-        "outcome provenance publication quarantine reading record redaction registry remote signing storage trust "
-        "upkeep verification"
+        "outcome provenance publication quarantine reading record redaction registry remote settings signing storage "
+        "trust upkeep verification"
     ),
     # the life cycle
     "base": (

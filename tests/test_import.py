@@ -61,6 +61,7 @@ OWN = [
     "reading",
     "record",
     "roles",
+    "settings",
     "secrecy",
     "storage",
     "store",
