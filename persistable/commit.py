@@ -355,11 +355,11 @@ class _Termination:
     def __init__(self) -> None:
         self._installed = self._received = False
         self._unwinding = True
-        self._process = os.getpid()
 
     def begin(self) -> None:
         """From now on, raise where it would kill."""
         if threading.current_thread() is threading.main_thread() and getsignal(SIGTERM) == SIG_DFL:
+            self._process = os.getpid()
             self._installed = True
             set_handler(SIGTERM, self._handle)
 

@@ -336,16 +336,15 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-        beside: Lock | None = None,
     ) -> Lock:
-        """Wait for the lock of a key in a folder, see ``lock.acquire``. Raises NotFree after ``timeout`` seconds."""
+        """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
         global _acquire
         if _acquire is None:
             from persistable.lock import acquire as _acquire
 
         path = f"{self.root}/{folder}"
         try:
-            lock: Lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait, beside)
+            lock: Lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
             lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)

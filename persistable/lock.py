@@ -78,6 +78,13 @@ class Lock:
             self._close = None
             _held.pop(id(self), None)
 
+    def to_commit(self) -> Lock | None:
+        """Take the lock under which the same key is committed, if that can be had at once beside this one, else None.
+
+        It is to be released before this one.
+        """
+        return None
+
     def __del__(self) -> None:
         if getattr(self, "_close", None) is not None:  # an interrupt may have come before there was any
             self.release()  # an interrupt between taking it and using it must not leave it taken for ever
@@ -108,12 +115,10 @@ def acquire(
     mode: int = 0o644,
     timeout: float | None = None,
     on_wait: Callable[[str | None], None] | None = None,
-    beside: Lock | None = None,
 ) -> Lock:
     """Wait for the lock of a key in an existing folder, and take it.
 
-    ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s. ``beside`` is a lock of the same key for
-    another purpose, which the caller holds for longer: its open file may then serve both.
+    ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s.
 
     Raises:
         NotFree: it was not free within ``timeout`` seconds.
@@ -123,10 +128,10 @@ def acquire(
     if _SETLK is None:
         attempt = _by_filelock(folder, key, purpose, mode)
     else:
-        lock = _by_range(folder, key, purpose, mode, beside)
+        lock = _by_range(folder, key, purpose, mode)
         if lock is not None:
             return lock
-        attempt = functools.partial(_by_range, folder, key, purpose, mode, beside)
+        attempt = functools.partial(_by_range, folder, key, purpose, mode)
     started, pause, told = time.monotonic(), _SHORTEST, on_wait is None
     while (lock := attempt()) is None:
         waited = time.monotonic() - started
@@ -196,19 +201,28 @@ class _Range(Lock):
         if not self._is_borrowed:
             os.close(descriptor)
 
+    def to_commit(self) -> Lock | None:
+        descriptor = self._descriptor
+        lock = _Range(descriptor, self._offset - GENERATE + COMMIT, True)  # the same open file: no other is opened
+        try:
+            fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_WRLCK, os.SEEK_SET, lock._offset, 1, 0))
+            if os.fstat(descriptor).st_nlink:  # else the folder was cleared, and others lock another file
+                return lock
+        except (OSError, ValueError):  # somebody else has it, or this one is released
+            pass
+        lock.release()
+        return None
+
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             self.release()
 
 
-def _by_range(folder: str, key: str, purpose: int, mode: int, beside: Lock | None) -> Lock | None:
+def _by_range(folder: str, key: str, purpose: int, mode: int) -> Lock | None:
     """Try once; None if somebody else has it."""
+    descriptor = os.open(f"{folder}/{LOCK}", _FLAGS, mode)
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
-    if type(beside) is _Range and beside._descriptor >= 0:
-        lock = _Range(beside._descriptor, offset, True)
-    else:
-        lock = _Range(os.open(f"{folder}/{LOCK}", _FLAGS, mode), offset, False)
-    descriptor = lock._descriptor  # whatever interrupts from here on, it goes with the lock
+    lock = _Range(descriptor, offset, False)  # whatever interrupts from here on, it goes with this object
     try:
         fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
         gone = os.fstat(descriptor).st_nlink == 0
@@ -224,7 +238,7 @@ def _by_range(folder: str, key: str, purpose: int, mode: int, beside: Lock | Non
         raise
     if gone:  # the folder was cleared meanwhile: lock the file that is there now
         lock.release()
-        return _by_range(folder, key, purpose, mode, None)
+        return _by_range(folder, key, purpose, mode)
     return lock
 
 

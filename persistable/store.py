@@ -527,16 +527,10 @@ class ArtifactStore:
 
         ``beside`` is the lock under which it was generated, if there is one.
         """
-        return self._locked(address, beside=beside)
+        lock = None if beside is None else beside.to_commit()
+        return self._locked(address) if lock is None else lock
 
-    def _locked(
-        self,
-        address: Address,
-        logger: Logger | None = None,
-        *,
-        to_generate: bool = False,
-        beside: Lock | None = None,
-    ) -> Lock:
+    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
         global _lock
         if _lock is None:
             from persistable import lock as _lock
@@ -547,8 +541,6 @@ class ArtifactStore:
         storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
         purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
-            if isinstance(storage, LocalStorage):
-                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
