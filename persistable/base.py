@@ -637,7 +637,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __check_recursion(self) -> None:
         generation, _ = _on_a_miss()
-        if generation.is_within(generation.Generation(self.key, self.__store.location)):
+        if generation.is_within(generation.Generation(self.__address.key, self.__store.location)):
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
     def __check_unchanged(self, *, generated: bool = False) -> None:

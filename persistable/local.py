@@ -214,7 +214,7 @@ class LocalStorage(Storage):
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file that is not there yet, flushed if this storage is durable."""
-        descriptor = create(path, self.file_mode)
+        descriptor = os.open(path, _CREATE, self.file_mode)
         try:
             written = os.write(descriptor, data)
             while written < len(data):
@@ -369,9 +369,9 @@ class LocalStorage(Storage):
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
-        os.rename(staged, self.local_path(name))
-        folder = staged.rpartition("/")[0]
-        if folder.rpartition("/")[2].startswith(STAGED):
+        os.rename(staged, f"{self.root}/{name}")
+        folder, _, within = staged.rpartition("/")
+        if not within.startswith(STAGED):  # then its folder is
             os.rmdir(folder)
 
     def unstage(self, staged: str) -> None:
