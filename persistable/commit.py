@@ -138,7 +138,7 @@ def _write(
         try:
             if streams:
                 path, metadata, files = _streamed(
-                    storage, place.folder, suffix, file_io, payload, staged, store.algorithm
+                    storage, place.folder, suffix, cast("StreamSaver", file_io), payload, staged, store.algorithm
                 )
             else:
                 path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged)
@@ -228,7 +228,7 @@ def _streamed(
     storage: LocalStorage,
     folder: str,
     suffix: str,
-    file_io: FileIO[Any],
+    file_io: StreamSaver,
     payload: Any,
     staged: list[str],
     algorithm: str,
@@ -239,9 +239,12 @@ def _streamed(
     """
     path = storage.staged_path(folder, suffix)
     staged.append(path)
-    with Spool(path, storage.file_mode) as spool:
-        metadata = cast("StreamSaver", file_io).save_stream(payload, spool, path)
+    spool = Spool(path, storage.file_mode)
+    try:
+        metadata = file_io.save_stream(payload, spool, path)
         content = spool.content
+    finally:
+        spool.close()
     if content is None:
         return path, metadata, None
     storage.write(path, content)

@@ -82,9 +82,11 @@ def code_digest(cls: type, root: type) -> str | None:
     Comments, layout and docstrings do not count; it is the same under every version of Python. None if a source
     cannot be found, as in an interactive session.
     """
-    if cls not in _digests:
-        _digests[cls] = _code_digest(cls, root)
-    return _digests[cls]
+    try:
+        return _digests[cls]
+    except KeyError:
+        digest = _digests[cls] = _code_digest(cls, root)
+        return digest
 
 
 def _code_digest(cls: type, root: type) -> str | None:
@@ -136,8 +138,9 @@ def _is_docstring(node: Any) -> bool:
 def provenance(origin: Origin, seconds: float | None, payload: object) -> str:
     """Say where a payload comes from that took so many seconds to generate: members of a record, as text."""
     took, versions = "null" if seconds is None else repr(seconds), _versions(payload)
+    source = _source(class_path(origin.cls), origin.digest)
     return (
-        f'"created": "{timestamp()}",\n    "seconds": {took},\n    {_source(origin.path, origin.digest)},\n    '
+        f'"created": "{timestamp()}",\n    "seconds": {took},\n    {source},\n    '
         f'"versions": {json.dumps(versions) if versions else "{}"}'
     )
 

@@ -89,9 +89,10 @@ def standing(storage: Storage, address: Address, origin: Origin) -> Record | Non
         RecordSchemaError: a newer persistable wrote it.
     """
     try:
-        return _judged(storage, address, origin, storage.get(address.record))
+        raw = storage.get(address.record)
     except FileNotFoundError:
         return None
+    return _judged(storage, address, origin, raw)
 
 
 def _judged(storage: Storage, address: Address, origin: Origin, raw: bytes) -> Record | None:

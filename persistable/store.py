@@ -20,6 +20,7 @@ from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
 from persistable.local import READING, Folder, LocalStorage
+from persistable.naming import record_name
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
 from persistable.storage import Storage
@@ -501,7 +502,7 @@ class ArtifactStore:
         if not isinstance(storage, LocalStorage):
             return True
         try:
-            os.close(os.open(f"{storage.root}/{address.record}", READING))
+            os.close(os.open(f"{storage.root}/{address.folder}/{record_name(address.key)}", READING))
         except FileNotFoundError:
             return False
         except OSError:  # which looking for it will tell of
