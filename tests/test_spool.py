@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
