@@ -27,10 +27,10 @@ from persistable.exceptions import (
 from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
 from persistable.naming import slug
+from persistable.outcome import Damaged, Loaded, Missing
 from persistable.params import PersistableParams, Snapshot, snapshot, untracked
 from persistable.payload_type import concrete, declared
 from persistable.provenance import Origin, provenance
-from persistable.reading import Damaged, Loaded, Missing
 from persistable.record import Record, members
 from persistable.roles import by_role
 from persistable.store import ArtifactStore, store_at

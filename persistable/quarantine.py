@@ -9,10 +9,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from persistable import naming, reading
+from persistable import naming
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.local import LocalStorage
+from persistable.outcome import Damaged
 
 if TYPE_CHECKING:
     from persistable.store import ArtifactStore
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["quarantine", "reject"]
 
 
-def quarantine(store: ArtifactStore, address: Address, damaged: reading.Damaged) -> bool:
+def quarantine(store: ArtifactStore, address: Address, damaged: Damaged) -> bool:
     """Move a damaged artifact aside; see ``ArtifactStore.quarantine``.
 
     On a remote storage the record is copied and stays until a commit replaces it, on condition: deleting it could meet

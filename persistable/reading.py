@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistable.address import Address
 from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
@@ -24,9 +24,11 @@ from persistable.exceptions import (
     RecordSchemaError,
     UntrustedArtifactError,
 )
+from persistable.glance import glance
 from persistable.io import FileIO
 from persistable.local import Folder, read_all, remove
 from persistable.naming import lineage_name, record_name
+from persistable.outcome import Damaged, Loaded, Missing, Outcome
 from persistable.provenance import Origin
 from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
 from persistable.trust import Evidence
@@ -38,10 +40,6 @@ if TYPE_CHECKING:
     from persistable.store import ArtifactStore
 
 __all__ = [
-    "Damaged",
-    "Loaded",
-    "Missing",
-    "Outcome",
     "find",
     "from_copy",
     "lineage",
@@ -58,35 +56,6 @@ _CONCURRENT = 8 << 20  # bytes: from here a data-only payload is parsed while it
 _LOOKS = 100  # how often a record may change under a reader before it gives up
 
 
-class Loaded(NamedTuple):
-    """An artifact and its payload."""
-
-    payload: Any
-    record: Record
-    file_io: FileIO[Any]
-
-
-class Missing(NamedTuple):
-    """Nothing is stored. ``path`` is where the record would be."""
-
-    path: str
-
-
-class Damaged(NamedTuple):
-    """A damaged artifact: the file, what is wrong with it, the bytes of the record that was judged."""
-
-    path: str
-    reason: str
-    raw: bytes
-
-    def error(self, address: Address) -> CorruptArtifactError:
-        """Return the error that says so."""
-        return CorruptArtifactError(name=address.name, key=address.key, path=self.path, reason=self.reason)
-
-
-Outcome = Loaded | Missing | Damaged
-
-
 def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
     """Look for an artifact and load it.
 
@@ -95,6 +64,9 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
         OSError: the storage's own error, never taken for a miss.
         Exception: whatever the format or the payload's own code raises on undamaged bytes.
     """
+    glanced = glance(store, address, origin, injected)
+    if glanced is not None:
+        return glanced
     outcome = _look_once(store, address, origin, injected)
     if type(outcome) is Damaged:
         for _ in range(_LOOKS):

@@ -81,6 +81,12 @@ class PayloadEntry(NamedTuple):
 
 _Head: TypeAlias = "tuple[str, int, str | None, dict[str, Any], tuple[PayloadFile, ...], str]"
 
+# What was lately found in a record, by key. Whoever asks for the same payload again and again reads the same bytes,
+# which need not be judged a second time.
+_lately: dict[str, tuple[bytes, _Head]] = {}
+_REMEMBERED = 1024  # records
+_SHORT = 4096  # bytes of a record that is remembered
+
 
 class Record:
     """A record that was read and found undamaged.
@@ -114,7 +120,8 @@ class Record:
 
     def __init__(self, raw: bytes, key: str, head: _Head) -> None:
         self.raw, self.key, self._document = raw, key, None
-        self.format, self.format_version, self.distribution, self.metadata, self.files, self.class_path = head
+        self.format, self.format_version, self.distribution, metadata, self.files, self.class_path = head
+        self.metadata = metadata or {}  # of its own: a head is shared by records of the same bytes
 
     @property
     def document(self) -> dict[str, Any]:
@@ -212,13 +219,21 @@ class Record:
             Damage: the check does not hold, the JSON is not a record, or it is the record of another key.
             UnknownSchema: a newer persistable wrote it.
         """
+        lately = _lately.get(key)
+        if lately is not None and lately[0] == raw:
+            return cls(raw, key, lately[1])
         cut = len(raw) - _UNSIGNED
         if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
             _check(raw)
         try:
-            return cls(raw, key, _head(raw.decode("ascii"), key))
+            head = _head(raw.decode("ascii"), key)
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
+        if len(raw) <= _SHORT and not head[3]:  # metadata may be changed by the format that is given them
+            if len(_lately) >= _REMEMBERED:
+                _lately.clear()
+            _lately[key] = raw, head
+        return cls(raw, key, head)
 
 
 def _ending(check: str) -> bytes:

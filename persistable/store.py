@@ -21,6 +21,7 @@ from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarni
 from persistable.io import FileIO
 from persistable.local import READING, Folder, LocalStorage
 from persistable.naming import record_name
+from persistable.outcome import Damaged, Outcome
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
 from persistable.storage import Storage
@@ -104,6 +105,7 @@ class ArtifactStore:
         "_cache_bytes",
         "_cache_location",
         "_durability",
+        "_glanced",
         "_judged",
         "_keep_rejected",
         "_lock_timeout",
@@ -151,6 +153,7 @@ class ArtifactStore:
         self._cache_location = None if cache is None else _cache(cache)
         self._cache_bytes = None if cache_bytes is None else _bytes("cache_bytes", cache_bytes)
         self._judged: set[tuple[str, str]] = set()
+        self._glanced: tuple[str, bool] | None = None
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -164,7 +167,16 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here, what says where goes along; the storage is opened again there
-        left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
+        left_behind = (
+            "__weakref__",
+            "_cache",
+            "_glanced",
+            "_judged",
+            "_registry",
+            "_signing_key",
+            "_storage",
+            "storage_options",
+        )
         state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
         if isinstance(self._storage, LocalStorage) and self.location == self._storage.url:  # it was handed over
             state["location"] = self._storage.root
@@ -180,7 +192,7 @@ class ArtifactStore:
         for name, value in state.items():
             setattr(self, name, value)
         self._registry = self._storage = self._cache = self._signing_key = None
-        self._judged = set()
+        self._judged, self._glanced = set(), None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArtifactStore:
         return self  # nothing in it changes, and a copy in this process may use what it was given
@@ -314,6 +326,19 @@ class ArtifactStore:
         return storage if isinstance(storage, LocalStorage) else None
 
     @property
+    def glanced(self) -> tuple[str, bool]:
+        """The root, if artifacts may be taken at a ``glance``, else ""; and whether everybody is trusted."""
+        glanced = self._glanced
+        if glanced is None:
+            if self._signing_path is None:
+                self._signing_path = _setting("SIGNING_KEY", "")
+            storage, trust = self.storage, self.trust.setting
+            usual = self.verify == "full" and not self._signing_path and trust in ("own", "all")
+            root = storage.root if usual and type(storage) is LocalStorage else ""
+            glanced = self._glanced = root, trust == "all"
+        return glanced
+
+    @property
     def cache(self) -> PayloadCache:
         """Where payloads of a remote storage are kept locally."""
         if self._cache is None or self._cache.is_inherited:
@@ -358,7 +383,7 @@ class ArtifactStore:
         try:
             return reading.from_copy(self, RemoteFolder(self.storage, address.folder), record, verified)
         except Damage as damage:
-            raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
+            raise Damaged(damage.path, damage.reason, record.raw).error(address) from None
 
     def workplace(self, folder: str) -> Workplace:
         """Return where the payloads of a folder are staged: there, or on the way there, where they certainly can be.
@@ -405,7 +430,7 @@ class ArtifactStore:
 
     # -- artifacts
 
-    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> reading.Outcome:
+    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> Outcome:
         """Look for an artifact and load it; see ``reading`` for what may be found and raised."""
         return reading.look(self, address, origin, injected)
 
@@ -581,7 +606,7 @@ class ArtifactStore:
                 threading.current_thread().name,
             )
 
-    def quarantine(self, address: Address, damaged: reading.Damaged) -> bool:
+    def quarantine(self, address: Address, damaged: Damaged) -> bool:
         """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
         from persistable.quarantine import quarantine
 

@@ -15,6 +15,7 @@ from persistable import naming, reading
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.identity import canonical, key_of
+from persistable.outcome import Damaged
 from persistable.record import Damage, Record, UnknownSchema
 from persistable.upkeep import records
 
@@ -263,7 +264,7 @@ def _quarantined(store: ArtifactStore, judged: _Judged, damage: Damage) -> Findi
     finding = judged.finding
     folder = finding.path.rpartition("/")[0].rpartition("/")[2]
     address = Address(finding.name, folder, finding.key)
-    damaged = reading.Damaged(damage.path or finding.path, damage.reason, judged.raw)
+    damaged = Damaged(damage.path or finding.path, damage.reason, judged.raw)
     try:
         return finding._replace(quarantined=store.quarantine(address, damaged))
     except OSError as error:

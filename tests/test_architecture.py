@@ -68,22 +68,25 @@ ARROWS = {
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
     "remote": "cache digest exceptions local record storage trust",
-    "reading": "address cache digest exceptions io local naming provenance record remote trust",
+    "outcome": "address exceptions io record",
+    "glance": "address digest io local outcome provenance record",
+    "reading": "address cache digest exceptions glance io local naming outcome provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
     "commit": "address cache digest exceptions io local publication reading record spool",
-    "quarantine": "address digest local naming reading",
+    "quarantine": "address digest local naming outcome",
     "litter": "naming",
     "upkeep": "address exceptions lease litter local naming process record storage",
-    "verification": "address digest identity naming reading record upkeep",
+    "verification": "address digest identity naming outcome reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest display exceptions generation io journal lease local lock logging provenance "
-        "publication quarantine reading record redaction registry remote signing storage trust upkeep verification"
+        "address cache commit digest display exceptions generation io journal lease local lock logging outcome "
+        "provenance publication quarantine reading record redaction registry remote signing storage trust upkeep "
+        "verification"
     ),
     # the life cycle
     "base": (
-        "address commit display exceptions generation identity io logging naming params payload_type provenance "
-        "reading record roles store"
+        "address commit display exceptions generation identity io logging naming outcome params payload_type "
+        "provenance record roles store"
     ),
     "data": "encodable params",
     "__init__": "base io params store version",

@@ -3,6 +3,7 @@
 import copy
 import errno
 import io
+import itertools
 import logging
 import os
 import pickle
@@ -49,7 +50,6 @@ from persistable.exceptions import (
     UnknownFormatError,
     UntrustedArtifactError,
 )
-from persistable.local import LocalStorage
 
 KEY = re.compile(r"[0-9a-f]{32}")
 
@@ -654,14 +654,16 @@ def test_damage_is_left_alone_where_nothing_is_to_be_persisted(data_dir: Path) -
 def test_io_errors_are_never_a_miss(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An I/O error while looking comes out as it is, and nothing is generated."""
 
-    def fail(storage: Any, folder: str) -> Any:
-        raise OSError(errno.EIO, "Input/output error", folder)
+    def fail(path: Any, *arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", path)
 
-    monkeypatch.setattr(LocalStorage, "enter", fail)
     p = NumbersP(data_dir, Params())
-    for method in (p.load, p.load_generate):
-        with pytest.raises(OSError, match="Input/output") as caught:
-            method()
+    data_dir.joinpath("numbers_p").mkdir(parents=True)
+    for call, method in itertools.product(("lstat", "open"), (p.load, p.load_generate)):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, fail)
+            with pytest.raises(OSError, match="Input/output") as caught:
+                method()
         assert caught.value.errno == errno.EIO
     assert p.called == []
 
