@@ -169,14 +169,15 @@ def _write(
                 file_io=type(file_io).__qualname__,
                 cause=ValueError(unfit.reason),
             ) from None
+        cls = type(payload)
         entry = PayloadEntry(
-            format=choice.format,
-            format_version=file_io.format_version,
-            distribution=choice.distribution,
-            type=f"{type(payload).__module__}.{type(payload).__qualname__}",
-            chosen="; ".join([choice.reason, *declined]) if declined else choice.reason,
-            metadata=kept,
-            files=files,
+            choice.format,
+            file_io.format_version,
+            choice.distribution,
+            f"{cls.__module__}.{cls.__qualname__}",
+            "; ".join([choice.reason, *declined]) if declined else choice.reason,
+            kept,
+            files,
         )
         return file_io, Staged(path, suffix, entry)
     raise AssertionError("the last format accepts anything")

@@ -9,9 +9,9 @@ its path. Pure functions of values: no I/O, no registry, no import of a payload 
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
 from persistable.arrays import MASKED_STATE, numpy_emitter
 from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, canonical, mapping
@@ -19,6 +19,9 @@ from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
 from persistable.secrecy import check_untracked
+
+if TYPE_CHECKING:
+    from weakref import WeakKeyDictionary
 
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
@@ -48,7 +51,14 @@ class ParamEncoder:
 Extend = Callable[[type], ParamEncoder | None]
 
 _known: dict[type, Emitter] = dict(NATIVES)  # exact types of builtins, standard library and numpy, as they are met
-_made: WeakKeyDictionary[type, Emitter] = WeakKeyDictionary()  # users' classes
+
+
+@functools.cache
+def _made() -> WeakKeyDictionary[type, Emitter]:
+    """Return the encodings of users' classes, as they are met."""
+    from weakref import WeakKeyDictionary  # on first use: most keys do without
+
+    return WeakKeyDictionary()
 
 
 def encode(
@@ -121,7 +131,7 @@ class Encoder:
         return f'{{"$":"custom","class":{class_id(layer)},"value":{text}}}'
 
     def _emit_other(self, value: object, cls: type) -> str:
-        emitter = _known.get(cls) or _made.get(cls)
+        emitter = _known.get(cls) or _made().get(cls)
         if emitter is None:
             found = _emitter_of(cls)
             if isinstance(found, str):
@@ -153,7 +163,7 @@ def _emitter_of(cls: type) -> Emitter | str:
         return known
     found = _made_emitter(cls)
     if not isinstance(found, str):
-        _made[cls] = found
+        _made()[cls] = found
     return found
 
 

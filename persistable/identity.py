@@ -8,9 +8,10 @@ is linear in the number of nodes, whatever the paths between them.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 from persistable.canonical import canonical, quote
+from persistable.named_tuple import NamedTuple
 
 __all__ = ["SCHEMA", "Identity", "canonical", "identify", "indented", "key_of", "lineage", "lineage_text"]
 

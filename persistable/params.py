@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from operator import is_
@@ -284,11 +283,10 @@ def _part_now(plan: Plan, name: str, value: object, params: object, context: Enc
 
 
 def _name_of(part: str) -> str:
-    name: str = _DECODER.raw_decode(part)[0]
+    from json import JSONDecoder  # on first use: most keys do without
+
+    name: str = JSONDecoder().raw_decode(part)[0]
     return name
-
-
-_DECODER = json.JSONDecoder()
 
 
 def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
@@ -371,6 +369,8 @@ _DEPTH = 32
 def _described(value: object) -> Any:
     if isinstance(value, FileContent):
         return {"path": os.fspath(value)}
+    import json
+
     try:
         return json.loads(encode(value))
     except Exception:  # noqa: BLE001 - a description for people must not fail the work

@@ -19,6 +19,8 @@ ARROWS = {
     # words and pure functions
     "version": "",
     "display": "",
+    "named_tuple": "",
+    "quoting": "",
     "exceptions": "",
     "specs": "",
     "digest": "",
@@ -29,13 +31,13 @@ ARROWS = {
     "logging": "",
     "hookspecs": "specs",
     "encodable": "display logging",
-    "address": "naming",
+    "address": "named_tuple naming",
     "redaction": "",
-    "record": "digest display",
+    "record": "digest display named_tuple quoting",
     "provenance": "address exceptions record version",
     "journal": "display naming provenance",
     # params and identity: values become text, text becomes a key
-    "canonical": "",
+    "canonical": "quoting",
     "literals": "canonical",
     "instances": "canonical literals",
     "secrecy": "canonical instances",
@@ -43,7 +45,7 @@ ARROWS = {
     "encoding": "canonical literals instances secrecy arrays exceptions",
     "file_content": "",
     "params": "canonical encodable encoding instances secrecy file_content",
-    "identity": "canonical",
+    "identity": "canonical named_tuple",
     "roles": "",
     "payload_type": "",
     # interfaces, and what is behind them
@@ -51,7 +53,7 @@ ARROWS = {
     "expansion": "exceptions",
     "plain": "io exceptions",
     "lock": "display logging naming",
-    "storage": "exceptions naming",
+    "storage": "exceptions named_tuple naming",
     "local": "display exceptions lock logging naming storage",
     "spool": "local",
     "conditions": "exceptions naming storage",
@@ -68,7 +70,7 @@ ARROWS = {
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
     "remote": "cache digest exceptions local record storage trust",
-    "outcome": "address exceptions io record",
+    "outcome": "address exceptions io named_tuple record",
     "glance": "address digest io local outcome provenance record",
     "reading": "address cache digest exceptions glance io local naming outcome provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
@@ -79,9 +81,9 @@ ARROWS = {
     "verification": "address digest identity naming outcome reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest display exceptions generation io journal lease local lock logging outcome "
-        "provenance publication quarantine reading record redaction registry remote signing storage trust upkeep "
-        "verification"
+        "address cache commit digest display exceptions generation io journal lease local lock logging naming "
+        "outcome provenance publication quarantine reading record redaction registry remote signing storage trust "
+        "upkeep verification"
     ),
     # the life cycle
     "base": (

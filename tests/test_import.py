@@ -35,6 +35,8 @@ LATER = [
     "inspect",
     "hashlib",
     "struct",
+    "json",
+    "weakref",
 ]
 OWN = [
     "address",
@@ -51,12 +53,14 @@ OWN = [
     "io",
     "literals",
     "local",
+    "named_tuple",
     "naming",
     "outcome",
     "params",
     "payload_type",
     "process",
     "provenance",
+    "quoting",
     "reading",
     "record",
     "roles",
