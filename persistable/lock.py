@@ -40,10 +40,11 @@ try:
     from fcntl import F_OFD_SETLK
 
     _SETLK: int | None = F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _LOCKED, _FREE = fcntl.F_WRLCK, fcntl.F_UNLCK
     _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 except ImportError:  # neither Windows nor macOS has them
     _SETLK = None
-_region = struct.Struct("hhqqi4x").pack  # struct flock
+_region = struct.Struct("hhqqi4x").pack  # struct flock: kind, from where (0: the start), offset, length, process
 
 _held: dict[int, weakref.ref[Lock]] = {}  # by id; a WeakSet takes three times as many steps
 
@@ -193,7 +194,7 @@ class _Range(Lock):
             return
         if not forked:  # unlocked before it is closed: a child forked at an unlucky moment may share the open file
             try:  # noqa: SIM105 - a context manager takes ten times as many steps
-                fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_UNLCK, os.SEEK_SET, self._offset, 1, 0))
+                fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_FREE, 0, self._offset, 1, 0))
             except OSError:
                 pass
         self._descriptor = -1
@@ -205,7 +206,7 @@ class _Range(Lock):
         descriptor = self._descriptor
         lock = _Range(descriptor, self._offset - GENERATE + COMMIT, True)  # the same open file: no other is opened
         try:
-            fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_WRLCK, os.SEEK_SET, lock._offset, 1, 0))
+            fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, lock._offset, 1, 0))
             if os.fstat(descriptor).st_nlink:  # else the folder was cleared, and others lock another file
                 return lock
         except (OSError, ValueError):  # somebody else has it, or this one is released
@@ -224,7 +225,7 @@ def _by_range(folder: str, key: str, purpose: int, mode: int) -> Lock | None:
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
     lock = _Range(descriptor, offset, False)  # whatever interrupts from here on, it goes with this object
     try:
-        fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
+        fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, offset, 1, 0))
         gone = os.fstat(descriptor).st_nlink == 0
         if purpose == GENERATE and not gone:
             who = f"{key} {os.getpid()}@{_host()}"[: _SLOT_SIZE - 1].encode()

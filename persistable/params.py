@@ -238,6 +238,12 @@ class Snapshot:
         self._values = values  # what the fields held, if fields are all there is
         self._immutable = immutable  # then an identical value needs no second look
 
+    def untracked(self, params: object) -> dict[str, Any]:
+        """Return what ``untracked`` does, of params that have not changed since."""
+        if self._immutable and plan_of(self._type).plain:
+            return {}
+        return untracked(params)
+
     def difference(self, params: object, *, extend: Extend | None = None) -> str | None:
         """Return the path of the first param that is no longer encoded as it was, such as ``params.layers``, or None.
 
@@ -329,10 +335,7 @@ def untracked(params: object) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a description for people must not fail the work
-        plan = plan_of(type(params))
-        values = plan.fields_only(params) if plan.plain else None
-        if values is None or not _IMMUTABLE.issuperset(map(type, values)):
-            _collect(params, "", found, set())
+        _collect(params, "", found, set())
     return found
 
 

@@ -144,7 +144,7 @@ def _is_docstring(node: Any) -> bool:
 
 def provenance(origin: Origin, seconds: float | None, payload: object) -> str:
     """Say where a payload comes from that took so many seconds to generate: members of a record, as text."""
-    took = "null" if seconds is None else repr(seconds)
+    took = "null" if seconds is None else f"{seconds:.6f}"  # the shortest of all digits would take ten times as long
     versions = _versions(payload)
     of = members(versions) if versions else ""
     source = _source(class_path(origin.cls), origin.digest)

@@ -492,17 +492,20 @@ class ArtifactStore:
         Raises FormatError as persisting would, and gives a TrustWarning if the trust of this store would refuse to load
         what it is about to write. The address's folder has to exist.
         """
-        choice = self.registry.foreseen(payload_type, injected)
+        registry = self.registry
+        choice = registry.foreseen(payload_type, injected)
         if choice is None and self.local is None:
-            choice = self.registry.named("pickle")  # which takes anything, and nobody knows who writes elsewhere
+            choice = registry.named("pickle")  # which takes anything, and nobody knows who writes elsewhere
         if choice is not None:
             self.warn_of_refusal(address, choice, certain=payload_type is not None or injected is not None)
 
     def warn_of_refusal(self, address: Address, choice: Choice, *, certain: bool = True) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
         judged = (address.folder, choice.format)
+        if judged in self._judged:
+            return
         trust = self.trust
-        if judged in self._judged or trust.setting == "all" or not (choice.executes_code or trust.needs_signature):
+        if trust.setting == "all" or not (choice.executes_code or trust.needs_signature):
             return
         if self.signing_key is not None and trust.accepts_signature:
             return  # it is about to be signed
