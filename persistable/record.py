@@ -198,7 +198,7 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes of all payload files."""
-        return sum(file.bytes for file in self.files)
+        return sum([file.bytes for file in self.files])
 
     def __repr__(self) -> str:
         name = printable(self.document["identity"]["name"])

@@ -41,17 +41,17 @@ class Spool:
 
     def write(self, data: Buffer) -> int:
         """Write bytes; return how many they are."""
-        if self._file is not None:
-            return self._file.write(data)
+        file = self._file
+        if file is not None:
+            return file.write(data)
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
         self._size += size
         if self._size <= _LONGEST:
             self._held.append(bytes(data))
             return size
-        self._file = open(create(self.path, self.mode), "wb")  # noqa: SIM115 - closed at the exit
-        for part in self._held:
-            self._file.write(part)
-        return self._file.write(data)
+        file = self._file = open(create(self.path, self.mode), "wb")  # noqa: SIM115 - close() does
+        file.writelines(self._held)
+        return file.write(data)
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -20,7 +20,6 @@ from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
 from persistable.local import READING, Folder, LocalStorage
-from persistable.naming import record_name
 from persistable.outcome import Damaged, Outcome
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
@@ -530,7 +529,7 @@ class ArtifactStore:
         if not isinstance(storage, LocalStorage):
             return True
         try:
-            os.close(os.open(f"{storage.root}/{address.folder}/{record_name(address.key)}", READING))
+            os.close(os.open(f"{storage.root}/{address.record}", READING))
         except FileNotFoundError:
             return False
         except OSError:  # which looking for it will tell of
@@ -631,7 +630,8 @@ class ArtifactStore:
         if _note is None:
             from persistable.journal import note as _note
 
-        _note(f"{storage.root}/{address.folder}", event, address.name, address.key, detail, storage.file_mode)
+        name, folder, key = address
+        _note(f"{storage.root}/{folder}", event, name, key, detail, storage.file_mode)
 
     # -- upkeep
 

@@ -81,7 +81,7 @@ ARROWS = {
     "verification": "address digest identity naming outcome reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest display exceptions generation io journal lease local lock logging naming "
+        "address cache commit digest display exceptions generation io journal lease local lock logging "
         "outcome provenance publication quarantine reading record redaction registry remote signing storage trust "
         "upkeep verification"
     ),
