@@ -19,6 +19,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from persistable.display import printable
 from persistable.naming import LOCK
@@ -35,15 +36,14 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 _SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the message to those who wait
 
-try:
+_SETLK: int | None = None  # neither Windows nor macOS has them
+if TYPE_CHECKING or sys.platform == "linux":
     import fcntl
     from fcntl import F_OFD_SETLK
 
-    _SETLK: int | None = F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _SETLK = F_OFD_SETLK if sys.maxsize > 2**32 else None
     _LOCKED, _FREE = fcntl.F_WRLCK, fcntl.F_UNLCK
     _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-except ImportError:  # neither Windows nor macOS has them
-    _SETLK = None
 _region = struct.Struct("hhqqi4x").pack  # struct flock: kind, from where (0: the start), offset, length, process
 
 _held: dict[int, weakref.ref[Lock]] = {}  # by id; a WeakSet takes three times as many steps
