@@ -6,11 +6,11 @@ import functools
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast, get_origin
 
+from persistable import notice
 from persistable.address import Address
 from persistable.display import printable
 from persistable.exceptions import (
@@ -32,7 +32,7 @@ from persistable.params import PersistableParams, Snapshot, snapshot
 from persistable.payload_type import concrete, declared
 from persistable.provenance import Origin, provenance
 from persistable.record import Record, members
-from persistable.roles import by_role
+from persistable.roles import Dependencies, by_role
 from persistable.store import ArtifactStore, store_at
 
 if TYPE_CHECKING:
@@ -274,9 +274,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return self.__identity.key
 
     @property
-    def tracked_persistable_dependencies(self) -> tuple[Persistable[Any, Any], ...]:
-        """The dependencies, in the order that counts for the key."""
-        return tuple(dependency for _, dependency in self.__dependencies)
+    def tracked_persistable_dependencies(self) -> Dependencies[Persistable[Any, Any]]:
+        """The dependencies: a tuple in the order that counts for the key, and each by its role."""
+        return Dependencies(self.__dependencies)
 
     @property
     def params_tree(self) -> dict[str, Any]:
@@ -406,7 +406,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 store.registry.notify("quarantined", address.name, address.key, **reason)
                 found = printable(f"{outcome.path} {outcome.reason}")
                 message = f"{found}: moved to quarantine, {self.payload_name!r} is generated again"
-                warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
+                notice.warn(message, CorruptArtifactWarning)
                 self.logger.warning(message)
             store.foresee(address, self.__payload_type, self.__injected)
             self.__compute(untracked, persisting=True)
@@ -540,7 +540,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 )
                 raise
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
-            warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
+            notice.warn(message, InvalidPayloadWarning)
             self.logger.warning(message, exc_info=error)
         payload = loaded.payload
         if type(self)._validate_payload is not Persistable._validate_payload and isinstance(payload, Iterator):
@@ -572,7 +572,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
         generation, _ = _on_a_miss()
         started = time.perf_counter()
         with generation.generating(generation.Generation(address.key, store.location)):
-            payload = self._generate_payload(**untracked)
+            try:
+                payload = self._generate_payload(**untracked)
+            except Exception as error:
+                error.add_note(f"raised while generating {self.payload_name!r} (key {address.key})")
+                raise
             self.__seconds = seconds = time.perf_counter() - started
             self.__remember_own_changes()
             if not _is_read_once(payload):  # else it is validated as it comes back

@@ -15,7 +15,7 @@ from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.io import FileIO
 from persistable.local import READING
-from persistable.outcome import Loaded, Missing
+from persistable.outcome import Loaded, Missing, note_undamaged
 from persistable.provenance import Origin
 from persistable.record import Damage, Record, UnknownSchema
 
@@ -100,4 +100,9 @@ def glance(
     load_buffer = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
     if load_buffer is None:
         return None
-    return tuple.__new__(Loaded, (load_buffer(content), record, file_io))
+    try:
+        payload = load_buffer(content)
+    except Exception as error:
+        note_undamaged(error, record, path)
+        raise
+    return tuple.__new__(Loaded, (payload, record, file_io))

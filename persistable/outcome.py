@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from persistable.address import Address
+from persistable.display import printable
 from persistable.exceptions import CorruptArtifactError
 from persistable.io import FileIO
 from persistable.named_tuple import NamedTuple
 from persistable.record import Record
 
-__all__ = ["Damaged", "Loaded", "Missing", "Outcome"]
+__all__ = ["Damaged", "Loaded", "Missing", "Outcome", "note_undamaged"]
 
 
 class Loaded(NamedTuple):
@@ -40,3 +41,11 @@ class Damaged(NamedTuple):
 
 
 Outcome = Loaded | Missing | Damaged
+
+
+def note_undamaged(error: Exception, record: Record, folder: str) -> None:
+    """Note at what was raised by a format, or by the payload's own code, that the bytes are not to blame."""
+    error.add_note(
+        f"raised by the format {record.format!r}, or by the payload's own code, while it read {folder}/"
+        f"{printable(record.main_path)}, which is as it was written. If what it needs is gone, generate() it anew"
+    )

@@ -306,7 +306,7 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     plan = plan_of(cls)
     try:
         if not plan.suits_params:
-            raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
+            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         values = plan.fields_only(params)
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
@@ -318,6 +318,15 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
         return Snapshot(parts, cls, values, immutable)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
+
+
+def _instead_of(params: object) -> str:
+    """Say what to give in place of what can be no params."""
+    if params is None:
+        return "Where nothing but the dependencies defines the payload, give PersistableParams()"
+    if isinstance(params, type):
+        return f"Give an instance: {params.__qualname__}(…)"
+    return "Derive one from PersistableParams, decorate it with @dataclass, and give its fields these values"
 
 
 def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:

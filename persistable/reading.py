@@ -20,6 +20,7 @@ from persistable.exceptions import (
     CorruptArtifactError,
     FormatError,
     MissingArtifactError,
+    PersistableError,
     RecordSchemaError,
     UntrustedArtifactError,
 )
@@ -27,7 +28,7 @@ from persistable.glance import glance
 from persistable.io import FileIO
 from persistable.local import Folder, read_all, remove
 from persistable.naming import lineage_name, record_name
-from persistable.outcome import Damaged, Loaded, Missing, Outcome
+from persistable.outcome import Damaged, Loaded, Missing, Outcome, note_undamaged
 from persistable.provenance import Origin
 from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
 from persistable.trust import Evidence
@@ -99,8 +100,11 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
             return _load_copy(store, address, folder, record, choice)
         except Damage:
             raise
-        except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
+        except Exception as error:  # a FileIO may have met the files of an artifact that is superseded meanwhile
             if not _is_superseded(folder, name, raw):
+                proven = store.verify == "full" or not record.is_folder
+                if proven and not isinstance(error, PersistableError | OSError):
+                    note_undamaged(error, record, folder.path)
                 raise
             raise Damage("was superseded while it was read") from None
     except Damage as damage:

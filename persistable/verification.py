@@ -70,7 +70,11 @@ def check(
     """Verify every artifact; see ``ArtifactStore.check``."""
     from concurrent.futures import ThreadPoolExecutor
 
-    workers = min(8, (os.cpu_count() or 1) + 1) if workers is None else workers
+    if workers is None:
+        workers = min(8, (os.cpu_count() or 1) + 1)
+    elif workers < 1:
+        raise ValueError(f"workers={workers!r}: give a number of threads, at least 1")
+    _ = store.signing_key  # what is wrong with it is wrong with no artifact
     done = size = 0
     with _Notes(_outside(store, resume)) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
         names = _Shared(records(store))

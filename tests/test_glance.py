@@ -258,9 +258,12 @@ def test_what_the_payload_raises_is_raised_once(tmp_path: Path) -> None:
     """An exception of the payload's own code comes out as it was, and its code has not been tried twice."""
     made = stored(fast(tmp_path), Raises())
     Raises.loads = 0
-    with pytest.raises(FileNotFoundError, match="the payload's own"):
+    with pytest.raises(FileNotFoundError, match="the payload's own") as caught:
         made.load()
     assert Raises.loads == 1
+    (note,) = caught.value.__notes__
+    assert made.persist_filepath.name in note
+    assert "as it was written" in note
 
 
 def test_nobody_trusts_what_belongs_to_others(open_folder: Path) -> None:

@@ -630,8 +630,9 @@ def test_damage(data_dir: Path, spoil: Any) -> None:
         NumbersP(data_dir, Params()).load()
     assert Path(caught.value.path) == path
     again = NumbersP(data_dir, Params())
-    with pytest.warns(CorruptArtifactWarning, match="quarantine"):
+    with pytest.warns(CorruptArtifactWarning, match="quarantine") as warned:
         again.load_generate()
+    assert [warning.filename for warning in warned] == [__file__]  # at the line that asked for it
     assert again.called[0] == "generate"
     assert any("quarantine" in name for name in files(data_dir))
     third = NumbersP(data_dir, Params())
@@ -1661,3 +1662,23 @@ def test_a_generation_that_waits_for_its_own_thread_is_told(
         pass
     assert "waiting for" in caplog.text
     assert "this very process" not in caplog.text
+
+
+def test_an_error_of_a_generation_says_of_which(data_dir: Path) -> None:
+    """What a generation raises comes out as it was, with a note of whose generation it was, also from upstream."""
+
+    class FailsP(Persistable[int, Params]):
+        def _generate_payload(self, **untracked: Any) -> int:
+            raise ZeroDivisionError("its own")
+
+    class AboveP(Persistable[int, Params]):
+        def _generate_payload(self, **untracked: Any) -> int:
+            (below,) = self.tracked_persistable_dependencies
+            return int(below.payload)
+
+    below = FailsP(data_dir, Params())
+    above = AboveP(data_dir, Params(), [below])
+    with pytest.raises(ZeroDivisionError, match="its own") as caught:
+        above.load_generate()
+    notes = [f"raised while generating {made.payload_name!r} (key {made.key})" for made in (below, above)]
+    assert caught.value.__notes__ == notes
