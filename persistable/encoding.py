@@ -13,7 +13,6 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from persistable.arrays import MASKED_STATE, numpy_emitter
 from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
@@ -173,6 +172,8 @@ def _known_emitter(cls: type) -> Emitter | None:
     if emitter is None:
         emitter = next((found for module, name, found in LITERALS if find_public(module, name) is cls), None)
         if emitter is None and find_public("numpy", "ndarray") is not None:
+            from persistable.arrays import numpy_emitter
+
             emitter = numpy_emitter(cls)
         if emitter is not None:
             _known[cls] = emitter
@@ -208,7 +209,11 @@ def _made_emitter(cls: type) -> Emitter | str:
     if base is object:
         return "its type has no encoding"
     names = getattr(cls, "_fields", None)
-    ignored = MASKED_STATE if base is find_public("numpy.ma", "MaskedArray") else frozenset[str]()
+    ignored = frozenset[str]()
+    if base is find_public("numpy.ma", "MaskedArray"):
+        from persistable.arrays import MASKED_STATE
+
+        ignored = MASKED_STATE
     return _extension(
         Plan(cls, base, (), ignored=ignored), base, tuple(names) if base is tuple and type(names) is tuple else None
     )
