@@ -606,11 +606,13 @@ def _unserved(
     install = owner
     if install is None and not claims and near not in table.storages:
         install = FIRST_PARTY_STORAGES["*" if near is None else near]
-    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near)
-    if claims:
-        names = " and ".join(claim.plugin.label for claim in claims)
-        off = claims[0].plugin.distribution
-        error.add_note(f"{names} both claim it, so neither has it. PERSISTABLE_DISABLE_PLUGINS={off} switches one off")
+    error = UnknownStorageError(
+        url=redacted(url),
+        scheme=scheme,
+        install=install,
+        suggestion=near,
+        claims=[claim.plugin.label for claim in claims],
+    )
     for plugin in table.plugins:
         if plugin.error is not None:
             error.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}")

@@ -116,6 +116,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
     ),
     (UnknownStorageError(url="foo://b", scheme="foo"), ("foo://b", "plugin")),
     (
+        UnknownStorageError(url="foo://b", scheme="foo", claims=["a 1.0", "b 2.0"]),
+        ("foo://b", "a 1.0 and b 2.0 each claim", "PERSISTABLE_DISABLE_PLUGINS=a"),
+    ),
+    (
         SigningKeyError(path="/home/key", reason="is open to others", repair="chmod 600 /home/key"),
         ("/home/key", "is open to others", "chmod 600"),
     ),

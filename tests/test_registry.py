@@ -29,12 +29,14 @@ from persistable.discovery import Plugin
 from persistable.exceptions import (
     AmbiguousFormatError,
     BrokenPluginError,
+    BrokenStorageError,
     FidelityError,
     FormatNotInstalledError,
     PluginWarning,
     SaveError,
     UnkeyableParamError,
     UnknownFormatError,
+    UnknownStorageError,
 )
 from persistable.registry import default_registry
 from persistable.table import tabulate
@@ -416,6 +418,24 @@ def test_two_third_parties_with_one_name_both_lose_it(site: Site, order: tuple[s
         )
     assert Registry(disabled=["alpha-dist"]).named("png").distribution == "beta-dist 1.0"
     assert Registry().named("tiff").distribution == "gamma-dist 1.0"
+
+
+def test_two_third_parties_with_one_scheme_both_lose_it(site: Site) -> None:
+    """No catch-all takes their place; the error names them, and the switch."""
+    for plugin in ("alpha", "beta"):
+        spec = f"StorageSpec(schemes=('tape',), storage='{plugin}:Tape')"
+        site.plugin(plugin, f"{HOOKS}@hookimpl\ndef persistable_storages(): return [{spec}]")
+    everything = "@hookimpl\ndef persistable_storages(): return [StorageSpec(schemes=('*',), storage='all:All')]"
+    site.plugin("all", HOOKS + everything, "persistable-fsspec")
+    with pytest.raises(UnknownStorageError) as caught:
+        Registry().storage("tape://user:password@host/x")
+    assert str(caught.value) == (
+        "alpha-dist 1.0 and beta-dist 1.0 each claim tape:// (tape://***@host/x), so none of them serves it; switch "
+        "one off: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
+    )
+    assert caught.value.claims == ("alpha-dist 1.0", "beta-dist 1.0")
+    with pytest.raises(BrokenStorageError, match=r"beta-dist 1\.0"):  # there is no such module
+        Registry(disabled=["alpha-dist"]).storage("tape://host/x")
 
 
 def test_a_contested_name_is_not_replaced_by_pickle_in_silence(site: Site) -> None:
