@@ -301,13 +301,13 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     cls = type(params)
     plan = plan_of(cls)
     try:
-        if not plan.suits_params:
-            raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
         values = plan.fields_only(params)
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
             if parts is not None:
                 return Snapshot(parts, cls, values, True)
+        if not plan.suits_params:
+            raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
         immutable = values is not None and _IMMUTABLE.issuperset(map(type, values))
