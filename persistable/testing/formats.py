@@ -74,6 +74,17 @@ class FormatTests(ABC):
     notices_cuts: ClassVar[bool] = True
     notices_flips: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        """Refuse a class that pytest would silently pass over, as it does with those that are abstract still."""
+        super().__init_subclass__()
+        asked = [name for name in vars(FormatTests) if name in FormatTests.__abstractmethods__]
+        missing = [name for name in asked if getattr(getattr(cls, name), "__isabstractmethod__", False)]
+        if missing and cls.__name__.startswith("Test"):
+            raise TypeError(
+                f"{cls.__qualname__} does not say {', '.join(missing)}: define what is missing, or give the class a "
+                "name that does not start with Test if its subclasses do"
+            )
+
     # -- what to test
 
     @abstractmethod
