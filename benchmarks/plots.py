@@ -59,6 +59,7 @@ def draw_budgets(found: dict[str, dict[str, Any]]) -> Any:
         axes.text(max(*used, 1) * 1.08, row, f"{amount(verdict['measured'][0], budget)}", va="center", fontsize=7)
     axes.set_yticks(range(len(names)), [_label(BUDGETS[name]) for name in names], fontsize=7)
     axes.axvline(1, color="black", linewidth=1)
+    axes.set_ylim(-0.7, len(names) - 0.3)
     axes.set_xscale("log")
     axes.set_xlim(0.05, axes.get_xlim()[1] * 1.6)
     axes.set_xlabel("share of the budget that is used (1: the limit)")

@@ -6,11 +6,11 @@ import functools
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast, get_origin
 
+from persistable import notice
 from persistable.address import Address
 from persistable.display import printable
 from persistable.exceptions import (
@@ -27,17 +27,19 @@ from persistable.exceptions import (
 from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
 from persistable.naming import slug
+from persistable.outcome import Damaged, Loaded, Missing
 from persistable.params import PersistableParams, Snapshot, snapshot, untracked
 from persistable.payload_type import concrete, declared
-from persistable.provenance import Origin, environment, payload_versions, timestamp
-from persistable.reading import Damaged, Loaded, Missing
-from persistable.record import Record
-from persistable.roles import by_role
+from persistable.provenance import Origin, provenance
+from persistable.record import Record, members
+from persistable.roles import Dependencies, by_role
 from persistable.store import ArtifactStore, store_at
 
 if TYPE_CHECKING:
     from logging import Logger
     from pathlib import Path
+
+    from persistable.lock import Lock
 
 __all__ = ["ParamsT", "Persistable"]
 
@@ -272,9 +274,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         return self.__identity.key
 
     @property
-    def tracked_persistable_dependencies(self) -> tuple[Persistable[Any, Any], ...]:
-        """The dependencies, in the order that counts for the key."""
-        return tuple(dependency for _, dependency in self.__dependencies)
+    def tracked_persistable_dependencies(self) -> Dependencies[Persistable[Any, Any]]:
+        """The dependencies: a tuple in the order that counts for the key, and each by its role."""
+        return Dependencies(self.__dependencies)
 
     @property
     def params_tree(self) -> dict[str, Any]:
@@ -391,23 +393,24 @@ class Persistable(Generic[PayloadT, ParamsT]):
     def __generate_once(self, untracked: dict[str, Any]) -> Loaded | None:
         """Generate and persist under the lock of the key, unless somebody else has done so meanwhile."""
         self.__check_recursion()
-        with self.__store.generating(self.__address, self.logger):
-            outcome = self.__look()
-            while isinstance(outcome, Damaged) and not self.__store.quarantine(self.__address, outcome):
+        store, address = self.__store, self.__address
+        with store.generating(address, self.logger) as lock:
+            outcome = self.__look() if store.may_hold(address) else None
+            while isinstance(outcome, Damaged) and not store.quarantine(address, outcome):
                 outcome = self.__look()  # it was replaced meanwhile
             if isinstance(outcome, Loaded):
                 return outcome
-            self.__store.registry.notify("missed", self.payload_name, self.key)
+            store.registry.notify("missed", address.name, address.key)
             if isinstance(outcome, Damaged):
                 reason = {"path": outcome.path, "reason": outcome.reason}
-                self.__store.registry.notify("quarantined", self.payload_name, self.key, **reason)
+                store.registry.notify("quarantined", address.name, address.key, **reason)
                 found = printable(f"{outcome.path} {outcome.reason}")
                 message = f"{found}: moved to quarantine, {self.payload_name!r} is generated again"
-                warnings.warn(message, CorruptArtifactWarning, stacklevel=4)
+                notice.warn(message, CorruptArtifactWarning)
                 self.logger.warning(message)
-            self.__store.foresee(self.__address, self.__payload_type, self.__injected)
+            store.foresee(address, self.__payload_type, self.__injected)
             self.__compute(untracked, persisting=True)
-            self.__commit()
+            self.__commit(beside=lock)
         return None
 
     def generate(self, persist: bool = True, **untracked_payload_params: Any) -> None:
@@ -439,7 +442,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         """
         if self.__payload is _NO_PAYLOAD:
             raise NoPayloadError(f"{self.payload_name!r} has no payload to persist: generate() or load() it first")
-        if isinstance(self.__payload, Iterator) and not _is_unread(self.__payload):
+        if _is_read_once(self.__payload) and not _is_unread(self.__payload):
             self.__payload = _NO_PAYLOAD
             raise NoPayloadError(
                 f"{self.payload_name!r} can be read only once, and may have been, in part at least: "
@@ -537,7 +540,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 )
                 raise
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
-            warnings.warn(message, InvalidPayloadWarning, stacklevel=3)
+            notice.warn(message, InvalidPayloadWarning)
             self.logger.warning(message, exc_info=error)
         payload = loaded.payload
         if type(self)._validate_payload is not Persistable._validate_payload and isinstance(payload, Iterator):
@@ -561,43 +564,33 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     def __compute(self, untracked: dict[str, Any], *, persisting: bool) -> None:
         """Generate and validate the payload; keep it in memory."""
-        logger, registry = self.logger, self.__store.registry
+        logger, store, address = self.logger, self.__store, self.__address
         if logger.isEnabledFor(_INFO):
-            logger.info("generating %s (key %s)", self.__shown, self.key)
-        registry.notify("started", self.payload_name, self.key)
-        from persistable.generation import Generation, generating
-
+            logger.info("generating %s (key %s)", self.__shown, address.key)
+        store.registry.notify("started", address.name, address.key)
+        generation, _ = _on_a_miss()
         started = time.perf_counter()
-        with generating(Generation(self.key, self.__store.location)):
-            payload = self._generate_payload(**untracked)
-            self.__seconds = time.perf_counter() - started
+        with generation.generating(generation.Generation(address.key, store.location)):
+            try:
+                payload = self._generate_payload(**untracked)
+            except Exception as error:
+                error.add_note(f"raised while generating {self.payload_name!r} (key {address.key})")
+                raise
+            self.__seconds = seconds = time.perf_counter() - started
             self.__remember_own_changes()
-            if not isinstance(payload, Iterator):  # what can be read only once is validated as it comes back
+            if not _is_read_once(payload):  # else it is validated as it comes back
                 try:
                     self._validate_payload(payload)
                 except Exception as error:
                     if persisting:
-                        self.__store.reject(self.__address, payload, error)
+                        store.reject(address, payload, error)
                     raise
         self.__payload = payload
         if logger.isEnabledFor(_INFO):
-            logger.info("generated %s in %.3g s", self.__shown, self.__seconds)
+            logger.info("generated %s in %.3g s", self.__shown, seconds)
         if persisting:
-            self.__store.note("generated", self.__address, f"in {self.__seconds:.3g} s")
-        registry.notify("generated", self.payload_name, self.key, seconds=self.__seconds)
-
-    def __provenance(self, payload: Any) -> dict[str, Any]:
-        """Say where the payload comes from: of one that was loaded, what its record says."""
-        if self.__seconds is None and self.__record is not None:
-            return self.__record.provenance
-        return {
-            "created": timestamp(),
-            "seconds": self.__seconds,
-            "class": self.__origin.path,
-            "code": self.__origin.digest,
-            **environment(),
-            "versions": payload_versions(payload),
-        }
+            store.note("generated", address, f"in {seconds:.3g} s")
+        store.registry.notify("generated", address.name, address.key, seconds=seconds)
 
     def __remember_own_changes(self) -> None:
         """Note params that the generation changed: the payload is a function of what they were, as the key says."""
@@ -609,44 +602,46 @@ class Persistable(Generic[PayloadT, ParamsT]):
         except (UnkeyableParamError, OSError) as error:  # the work is done, and is not to be lost over this
             self.logger.warning("the generation of %s left params that have no key: %s", self.__shown, printable(error))
 
-    def __commit(self) -> None:
-        from persistable.commit import Draft
-
-        payload = self.__payload
-        once = isinstance(payload, Iterator)
-        validated = type(self)._validate_payload is not Persistable._validate_payload
-        draft = Draft(
-            origin=self.__origin,
+    def __commit(self, beside: Lock | None = None) -> None:
+        """Commit the payload; ``beside`` is the lock under which it was generated."""
+        store, address, payload = self.__store, self.__address, self.__payload
+        origin, seconds, record = self.__origin, self.__seconds, self.__record
+        once = _is_read_once(payload)
+        validated = once and type(self)._validate_payload is not Persistable._validate_payload
+        _, commit = _on_a_miss()
+        draft = commit.Draft(
+            origin=origin,
             identity=indented(self.__identity),
             untracked_params=untracked(self.__params),
             lineage=lineage_text(self.__identity).encode() if self.__dependencies else None,
-            provenance=self.__provenance(payload),
+            # of a payload that was loaded, what its record says
+            provenance=provenance(origin, seconds, payload)
+            if seconds is not None or record is None
+            else members(record.provenance),
             suffix=self.__file_suffix,
-            accept=self.__accept if once and validated else None,
+            accept=self.__accept if validated else None,
         )
-        choices = self.__store.registry.for_saving(payload, self.__injected)
+        choices = store.registry.for_saving(payload, self.__injected)
         try:
-            committed = self.__store.persist(self.__address, payload, draft, choices)
+            committed = store.persist(address, payload, draft, choices, beside)
         except BaseException as error:
             if isinstance(error, FormatError):
-                self.__store.reject(self.__address, payload, error)
-            if isinstance(payload, Iterator) and not _is_unread(
-                payload
-            ):  # what is left must not be persisted as if it were all
+                store.reject(address, payload, error)
+            if once and not _is_unread(payload):  # what is left must not be persisted as if it were all
                 self.__payload = _NO_PAYLOAD
                 error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self.__record, self.__used = committed.record, committed.file_io
         if once:  # the loaded form, from where it is now
             self.__payload = self.__found(self.__look()).payload
-        if self.logger.isEnabledFor(_INFO):
-            self.logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
-        self.__store.registry.notify("persisted", self.payload_name, self.key, record=committed.record)
+        logger = self.logger
+        if logger.isEnabledFor(_INFO):
+            logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
+        store.registry.notify("persisted", address.name, address.key, record=committed.record)
 
     def __check_recursion(self) -> None:
-        from persistable.generation import Generation, is_within
-
-        if is_within(Generation(self.key, self.__store.location)):
+        generation, _ = _on_a_miss()
+        if generation.is_within(generation.Generation(self.key, self.__store.location)):
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
     def __check_unchanged(self, *, generated: bool = False) -> None:
@@ -746,7 +741,20 @@ def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]])
     return cls.__new__(cls)
 
 
-def _is_unread(payload: Iterator[Any]) -> bool:
+@functools.cache
+def _on_a_miss() -> tuple[Any, Any]:
+    """Import what a hit does without; an import in a function takes longer than this when it was done before."""
+    from persistable import commit, generation
+
+    return generation, commit
+
+
+def _is_read_once(payload: object) -> bool:
+    # asking for the method first spares most types the question to an abstract class, which costs five times as much
+    return hasattr(type(payload), "__next__") and isinstance(payload, Iterator)
+
+
+def _is_unread(payload: object) -> bool:
     """Whether it is certain that nothing has been taken from an iterator; only a generator tells."""
     import inspect
 

@@ -56,10 +56,14 @@ Emitter = Callable[[Any, Context], str]
 
 
 class Refusal(Exception):  # noqa: N818 - internal: encode() turns it into the error that users see
-    """Carry the reason why a value has no encoding; containers append their segment of the path as it passes."""
+    """Carry the reason why a value has no encoding; containers append their segment of the path as it passes.
 
-    def __init__(self, value: object, reason: str) -> None:
-        self.value_type, self.reason, self.segments = type(value), reason, list[str]()
+    ``repair`` says what to do about it, in a sentence without its full stop, where that is not what one does about most
+    objects.
+    """
+
+    def __init__(self, value: object, reason: str, repair: str | None = None) -> None:
+        self.value_type, self.reason, self.repair, self.segments = type(value), reason, repair, list[str]()
         super().__init__(reason)
 
 

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from persistable.discovery import Plugin, describe, load_object
-from persistable.exceptions import BrokenPluginError
+from persistable.diagnosis import broken
+from persistable.discovery import Plugin, load_object
 from persistable.io import FileIO, format_name
 from persistable.specs import FormatSpec
 from persistable.table import FIRST_PARTY, Claim, Table, is_first_party
 
-__all__ = ["Choice", "Ranked", "broken", "is_missing", "rank", "resolve"]
+__all__ = ["Choice", "Ranked", "is_missing", "rank", "resolve"]
 
 
 _proved: dict[type, str] = {}  # classes that are what they were declared as, by the format that they are
@@ -85,11 +85,6 @@ class Ranked(NamedTuple):
     distribution: str
     rank: int | None
     reason: str
-
-
-def broken(format: str, plugin: Plugin, error: BaseException) -> BrokenPluginError:
-    """Return the error for a format whose plugin does not work; raise it from ``error``."""
-    return BrokenPluginError(format=format, plugin=plugin.name, distribution=plugin.label, reason=describe(error))
 
 
 def resolve(declared: str) -> object:

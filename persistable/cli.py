@@ -12,6 +12,7 @@ from typing import Any
 
 from persistable.discovery import Plugin, describe
 from persistable.display import printable
+from persistable.exceptions import PersistableError
 from persistable.registry import default_registry
 from persistable.store import ArtifactStore
 from persistable.version import __version__
@@ -22,12 +23,19 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; ``arguments`` are those of the process by default.
 
-    The status is 0, or 1 if a verification found damage, or 2 if the command could not be carried out.
+    The status is 0, or 1 if a verification found damage, or 2 if the command could not be carried out; 130 after
+    Ctrl-C, and 141 where nobody reads on, as a shell has it.
 
     Raises:
         SystemExit: the arguments make no sense, or ask for help.
     """
-    parser = argparse.ArgumentParser(prog="python -m persistable", description="Look after artifacts and plugins.")
+    parser = argparse.ArgumentParser(
+        prog="python -m persistable",
+        description="Look after artifacts and plugins.",
+        epilog="The status is 0, or 2 if a command could not be carried out, or 1 if verify found damage. What a "
+        "command finds goes to stdout, all else to stderr. Stores take their settings from PERSISTABLE_TRUST, "
+        "PERSISTABLE_SIGNING_KEY and so on, as in Python.",
+    )
     parser.add_argument("--version", action="version", version=f"persistable {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     plugins = commands.add_parser("plugins", help="list plugins, working or not", description=_list_plugins.__doc__)
@@ -40,25 +48,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify.add_argument("location", help="a data_dir: a folder or a URL")
     verify.add_argument("--quarantine", action="store_true", help="move what is damaged to quarantine")
     verify.add_argument("--resume", metavar="FILE", help="note there what is whole, and go on from there next time")
-    verify.add_argument("--workers", type=int, metavar="N", help="threads that read at a time")
-    verify.add_argument("--json", action="store_true", help="as JSON, an object a line for each artifact")
+    verify.add_argument(
+        "--workers", type=int, metavar="N", help="threads that read at a time (one more than processors, 8 at most)"
+    )
+    verify.add_argument(
+        "--json",
+        action="store_true",
+        help="as JSON, an object a line for each artifact, with its problem or null",
+    )
     verify.set_defaults(run=_verify)
     sweep = commands.add_parser("sweep", help="delete what killed processes left", description=_sweep.__doc__)
     sweep.add_argument("location", help="a data_dir: a folder or a URL")
     sweep.add_argument("--grace", type=float, default=24.0, metavar="HOURS", help="age of what is deleted (24)")
-    sweep.add_argument("--json", action="store_true", help="as JSON, an object")
+    sweep.add_argument("--json", action="store_true", help="as JSON, an object: names, and bytes of all together")
     sweep.set_defaults(run=_sweep)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
-    except (OSError, ValueError) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # head, say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        return 141
+    except (OSError, ValueError, PersistableError) as error:
         sys.stderr.write(f"{parser.prog}: {printable(error)}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parser.prog}: interrupted\n")
+        return 130
     return status
 
 
 def _make_key(options: argparse.Namespace) -> int:
-    """Write a new signing key to a file that only you can read, for ArtifactStore(…, signing_key=…)."""
+    """Write a new signing key to a file that only you can read; one that is there is never overwritten.
+
+    Stores use it by ArtifactStore(…, signing_key=PATH) or PERSISTABLE_SIGNING_KEY=PATH.
+    """
     from persistable.signing import keygen
 
     keygen(options.path)
@@ -75,14 +99,20 @@ def _verify(options: argparse.Namespace) -> int:
     import time
 
     told, damaged, total = time.monotonic(), 0, (0, 0)
+    live = sys.stderr.isatty()
+    anew = "\r\x1b[K" if live else ""  # over the progress that stands there
 
     def progress(done: int, size: int) -> None:
         nonlocal told, total
         total = (done, size)
-        if time.monotonic() >= told + 1:
+        if live and time.monotonic() >= told + 1:
             told = time.monotonic()
-            sys.stderr.write(f"\r{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems ")
-            sys.stderr.flush()
+            tell("")
+
+    def tell(end: str) -> None:
+        done, size = total
+        sys.stderr.write(f"{anew}{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems{end}")
+        sys.stderr.flush()
 
     store = _existing(options.location)
     for finding in store.check(
@@ -93,13 +123,18 @@ def _verify(options: argparse.Namespace) -> int:
             _report(json.dumps(finding._asdict()))
         elif finding.problem is not None:
             moved = " (moved to quarantine)" if finding.quarantined else ""
+            sys.stderr.write(anew)
             _report(printable(f"{finding.path}: {finding.problem}{moved}"))
-    sys.stderr.write(f"\r{total[0]:,} artifacts, {total[1] / 1e6:,.0f} MB, {damaged} with problems\n")
+    tell("\n")
     return 1 if damaged else 0
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    """Delete what killed processes left behind and no record names, and what has been in quarantine for 30 days."""
+    """Delete what killed processes left behind and no record names, and what has been in quarantine for 30 days.
+
+    What a live process of this machine writes stays. Of other machines only the age is known: --grace has to be longer
+    than any upload takes.
+    """
     import json
 
     swept = _existing(options.location).sweep(grace=options.grace * 3600)
@@ -132,7 +167,7 @@ def _list_plugins(options: argparse.Namespace) -> int:
 
         _report(json.dumps([_described(plugin, contested) for plugin in plugins], indent=2))
     else:
-        header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS")
+        header = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "FORMATS AND STORAGES")
         _report(_table([header, *(_row(plugin, contested) for plugin in plugins)]))
     return 0
 

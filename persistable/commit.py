@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from signal import SIG_DFL, SIGTERM, getsignal
     from signal import signal as set_handler
 
+    from persistable.lock import Lock
     from persistable.registry import Choice
     from persistable.store import ArtifactStore, Workplace
 else:
@@ -66,30 +67,43 @@ class _Written(NamedTuple):
     payload: Staged
 
 
-def persist(store: ArtifactStore, address: Address, payload: Any, draft: Draft, choices: Iterator[Choice]) -> Committed:
-    """Write a payload in the first format that accepts it, and commit the artifact."""
+def persist(
+    store: ArtifactStore,
+    address: Address,
+    payload: Any,
+    draft: Draft,
+    choices: Iterator[Choice],
+    beside: Lock | None = None,
+) -> Committed:
+    """Write a payload in the first format that accepts it, and commit the artifact.
+
+    ``beside`` is the lock under which the payload was generated, if there is one.
+    """
     place = store.workplace(address.folder)
     staged: list[str] = []
     termination = _Termination()
     try:
         termination.begin()
         try:
-            choices, again = itertools.tee(choices)
-            try:
+            if place.cache is None:
                 written = _write(store, place, address, payload, draft, choices, staged)
-            except OSError as error:
-                if place.cache is None or isinstance(error, PersistableError) or isinstance(payload, Iterator):
-                    raise
-                from persistable.cache import CacheError
+            else:
+                choices, again = itertools.tee(choices)
+                try:
+                    written = _write(store, place, address, payload, draft, choices, staged)
+                except OSError as error:
+                    if isinstance(error, PersistableError) or isinstance(payload, Iterator):
+                        raise
+                    from persistable.cache import CacheError
 
-                for path in staged:
-                    place.local.unstage(path)
-                place = store.workplace_after(CacheError(place.cache, error))
-                written = _write(store, place, address, payload, draft, again, staged)
+                    for path in staged:
+                        place.local.unstage(path)
+                    place = store.workplace_after(CacheError(place.cache, error))
+                    written = _write(store, place, address, payload, draft, again, staged)
             if draft.accept is not None:
                 draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
             local = store.local
-            with store.committing(address):
+            with store.committing(address, beside):
                 if local is not None:
                     record = in_place(store, local, address, draft, written.payload)
                 else:

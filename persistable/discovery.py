@@ -11,10 +11,11 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
+from persistable.declarations import declarations, hook_manager
 from persistable.specs import EncoderSpec, FormatSpec, StorageSpec
 
 if TYPE_CHECKING:
@@ -26,16 +27,8 @@ __all__ = ["Plugin", "canonical_name", "describe", "discover", "load_object", "r
 
 GROUP = "persistable"
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_SUFFIX = re.compile(r"(\.[A-Za-z0-9_+-]+)+")
-_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*|([a-z][a-z0-9.-]*\+)?\*")  # all of a family, or whatever nobody else serves
-_ENCODER = re.compile(r"[A-Za-z][\w.-]*")
 _SEPARATORS = re.compile(r"[-_.]+")
 _HEADER = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
-
-SpecT = TypeVar("SpecT", FormatSpec, StorageSpec, EncoderSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +192,7 @@ def register(
     try:
         hooks = load()
         manager.register(hooks, registered)
-        _check_hooks(manager, hooks)
-        return Plugin(
-            name,
-            distribution,
-            version,
-            "loaded",
-            None,
-            _declared(manager, "persistable_formats", FormatSpec, _check_format),
-            _declared(manager, "persistable_storages", StorageSpec, _check_storage),
-            _declared(manager, "persistable_param_encoders", EncoderSpec, _check_encoder),
-            tuple(manager.hook.persistable_event.get_hookimpls()),
-        )
+        return Plugin(name, distribution, version, "loaded", None, *declarations(manager, hooks))
     except Exception as error:  # noqa: BLE001 - whatever it raises, it is this plugin's own affair
         return Plugin(name, distribution, version, "failed", error)
     except SystemExit as error:
@@ -227,40 +209,6 @@ def register(
             manager.unregister(name=registered)
 
 
-def hook_manager() -> PluginManager:
-    """Return a pluggy manager that knows the hooks and no plugin."""
-    from persistable import hookspecs
-
-    manager = _manager_class()(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-@functools.cache
-def _manager_class() -> type[PluginManager]:
-    from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-
-    import pluggy
-
-    routines = (FunctionType, BuiltinFunctionType, MethodType)
-
-    class Manager(pluggy.PluginManager):
-        """Look only at what can be a hook, which pluggy leaves to subclasses; half the cost of a plugin."""
-
-        def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-            # by type(), as isinstance would ask the object itself for its class
-            if name.startswith("__") or (
-                isinstance(plugin, ModuleType) and not issubclass(type(vars(plugin).get(name)), routines)
-            ):
-                return None
-            return super().parse_hookimpl_opts(plugin, name)
-
-        def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
-            return super().parse_hookspec_opts(module_or_class, name) if name.startswith(f"{GROUP}_") else None
-
-    return Manager
-
-
 def load_object(reference: str) -> Any:
     """Import what ``"module:attribute"`` names."""
     module, _, names = reference.partition(":")
@@ -273,102 +221,3 @@ def load_object(reference: str) -> Any:
     for name in names.split("."):
         found = getattr(found, name)
     return found
-
-
-def _check_hooks(manager: PluginManager, hooks: object) -> None:
-    """Raise ValueError if a plugin implements no hook, one that there is not, wraps one, or forgot to mark one."""
-    callers = manager.get_hookcallers(hooks) or []
-    known = sorted(name for name in vars(manager.hook) if getattr(manager.hook, name).has_spec())
-    for caller in callers:
-        if not caller.has_spec() and not all(hook.optionalhook for hook in caller.get_hookimpls()):
-            import difflib
-
-            near = difflib.get_close_matches(caller.name, known, n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise ValueError(f"it implements a hook {caller.name!r}, which does not exist; {meant}")
-        if any(hook.wrapper or hook.hookwrapper for hook in caller.get_hookimpls()):
-            raise ValueError(f"it wraps the hook {caller.name!r}: plugins declare, and cannot wrap each other")
-    if not callers:
-        raise ValueError(f"{hooks!r} implements no hook; are its functions marked with @hookimpl?")
-    present, marked = dir(hooks), {caller.name for caller in callers}
-    for name in known:
-        if name in present and name not in marked and callable(getattr(hooks, name)):
-            raise ValueError(f"its {name}() is not marked with @hookimpl, so that nobody would ask it")
-
-
-def _declared(
-    manager: PluginManager, hook: str, kind: type[SpecT], check: Callable[[SpecT], None]
-) -> tuple[SpecT, ...]:
-    """Ask a hook of the one plugin for its rows. Raises TypeError, ValueError, or what the plugin raises."""
-    rows: list[SpecT] = []
-    for answer in getattr(manager.hook, hook)():
-        if isinstance(answer, (str, bytes, kind)):
-            raise TypeError(f"{hook}() returned {answer!r}, not a list of {kind.__name__}")
-        for row in answer:
-            if not isinstance(row, kind):
-                raise TypeError(f"{hook}() returned {row!r}, which is not a {kind.__name__}")
-            check(row)
-            if any(_names(row) & _names(other) for other in rows):
-                raise ValueError(f"{hook}() returned {', '.join(sorted(_names(row)))} twice")
-            rows.append(row)
-    return tuple(rows)
-
-
-def _names(row: FormatSpec | StorageSpec | EncoderSpec) -> set[str]:
-    return set(row.schemes) if isinstance(row, StorageSpec) else {row.name}
-
-
-def _check(row: object, field: str, value: object, pattern: re.Pattern[str]) -> None:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{row!r}: {field} {value!r} does not look like {pattern.pattern!r}")
-
-
-def _check_types(row: FormatSpec | EncoderSpec) -> Iterator[str]:
-    """Yield the declared types' names, each of which is one."""
-    if not isinstance(row.types, tuple):
-        raise TypeError(f"{row!r}: types is a {type(row.types).__name__}, not a tuple")
-    for name in row.types:
-        _check(row, "type", name, _DOTTED)
-        yield name
-
-
-def _check_install(row: FormatSpec | StorageSpec | EncoderSpec) -> None:
-    install: object = row.install
-    if install is not None and (not isinstance(install, str) or not install):
-        raise ValueError(f"{row!r}: install {row.install!r} is not the name of a distribution")
-
-
-def _check_format(row: FormatSpec) -> None:
-    _check(row, "name", row.name, _NAME)
-    _check(row, "suffix", row.suffix, _SUFFIX)
-    _check(row, "io", row.io, _OBJECT)
-    _check_install(row)
-    for field in ("default", "executes_code"):
-        if type(getattr(row, field)) is not bool:
-            raise TypeError(f"{row!r}: {field} is not a bool")
-    for name in _check_types(row):
-        if name.startswith("builtins."):
-            raise ValueError(f"{row!r}: builtin types are not claimed by type; have users inject the format")
-
-
-def _check_storage(row: StorageSpec) -> None:
-    if not isinstance(row.schemes, tuple):
-        raise TypeError(f"{row!r}: schemes is a {type(row.schemes).__name__}, not a tuple")
-    for scheme in row.schemes:
-        _check(row, "scheme", scheme, _SCHEME)
-    _check(row, "storage", row.storage, _OBJECT)
-    _check_install(row)
-
-
-def _check_encoder(row: EncoderSpec) -> None:
-    _check(row, "name", row.name, _ENCODER)
-    _check(row, "encode", row.encode, _OBJECT)
-    if row.locate is not None:
-        _check(row, "locate", row.locate, _OBJECT)
-    _check_install(row)
-    if type(row.version) is not int or row.version < 1:
-        raise ValueError(f"{row!r}: version is not a whole number from 1")
-    for name in _check_types(row):
-        library = name.partition(".")[0]
-        if library in sys.stdlib_module_names or library in ("numpy", "persistable"):
-            raise ValueError(f"{row!r}: types of {library} are the core's to encode, {name} too")

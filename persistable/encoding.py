@@ -82,8 +82,9 @@ def refused(error: Refusal | RecursionError, path: str, value: object) -> Unkeya
         return UnkeyableParamError(
             path=path, value_type=_name(type(value)), reason="it contains itself, or is nested too deeply"
         )
+    repair = {} if error.repair is None else {"repair": error.repair}
     return UnkeyableParamError(
-        path=path + "".join(reversed(error.segments)), value_type=_name(error.value_type), reason=error.reason
+        path=path + "".join(reversed(error.segments)), value_type=_name(error.value_type), reason=error.reason, **repair
     )
 
 

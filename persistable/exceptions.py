@@ -128,13 +128,18 @@ class UnkeyableParamError(IdentityError, TypeError):
     Attributes: ``path`` (such as ``params.model.layers[2]``), ``value_type`` (qualified name), ``reason``.
     """
 
-    def __init__(self, *, path: str, value_type: str, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        path: str,
+        value_type: str,
+        reason: str,
+        repair: str = "Ways out: give the class a method __persistable_params__() that returns what defines it in "
+        "plain values, install or write a plugin with an encoder for it, or declare the field with "
+        "param(tracked=False) if it does not change the payload",
+    ) -> None:
         self.path, self.value_type, self.reason = path, value_type, reason
-        super().__init__(
-            f"{path} ({value_type}) cannot be part of a key: {reason}. Ways out: give the class a method "
-            "__persistable_params__() that returns what defines it in plain values, install or write a plugin with an "
-            "encoder for it, or declare the field with param(tracked=False) if it does not change the payload."
-        )
+        super().__init__(f"{path} ({value_type}) cannot be part of a key: {reason}. {repair}.")
 
 
 class ParamsChangedError(IdentityError):
@@ -342,7 +347,8 @@ class AmbiguousFormatError(FormatError, LookupError):
     def __init__(self, *, format: str, subject: str, candidates: Iterable[tuple[str, str]], repair: str) -> None:
         self.subject, self.candidates = subject, tuple(candidates)
         listed = " and ".join(f"{name!r} of {distribution}" for name, distribution in self.candidates)
-        super().__init__(f"{listed} both claim {subject}; {repair}", format=format)
+        claim = "both claim" if len(self.candidates) == 2 else "all claim"
+        super().__init__(f"{listed} {claim} {subject}; {repair}", format=format)
 
 
 class FidelityError(FormatError, ValueError):
@@ -427,12 +433,13 @@ class BrokenStorageError(StorageError):
     """
 
     def __init__(self, *, url: str, scheme: str, distribution: str, reason: str) -> None:
-        self.scheme, self.distribution, self.reason = scheme, distribution, reason
+        self.scheme, self.distribution = scheme, distribution
         super().__init__(
             f"the storage for {scheme}:// ({url}) comes from {distribution}, which is installed and does not work: "
             f"{reason}. Repair or reinstall it",
             url=url,
             operation="open",
+            reason=reason,
         )
 
 

@@ -37,7 +37,7 @@ class Generation(NamedTuple):
 
 
 _above: ContextVar[tuple[Generation, ...]] = ContextVar("persistable_generating", default=())
-_running: dict[tuple[int, Generation], str] = {}
+_running: dict[int, tuple[int, Generation]] = {}  # thread and generation, by the id of who lets it be known
 
 
 def _real(location: str) -> str:
@@ -52,24 +52,24 @@ def is_within(generation: Generation) -> bool:
 class generating:  # noqa: N801 - a context manager, read as a word between with and a colon
     """Let it be known what is generated here."""
 
-    __slots__ = ("_entry", "_mark")
+    __slots__ = ("_generation", "_mark")
 
     def __init__(self, generation: Generation) -> None:
-        self._entry = threading.get_ident(), generation
+        self._generation = generation
 
     def __enter__(self) -> None:
-        generation = self._entry[1]
-        self._mark = _above.set((*_above.get(), generation))
-        _running[self._entry] = threading.current_thread().name
+        self._mark = _above.set((*_above.get(), self._generation))
+        _running[id(self)] = threading.get_ident(), self._generation
 
     def __exit__(self, *_: object) -> None:
-        _running.pop(self._entry, None)
+        _running.pop(id(self), None)
         _above.reset(self._mark)
 
 
 def thread_generating(generation: Generation) -> str | None:
     """Return the name of the thread of this process that generates it at the moment; None if there is none."""
-    return next((name for (_, running), name in list(_running.items()) if running == generation), None)
+    threads = {thread for thread, running in list(_running.values()) if running == generation}
+    return next((thread.name for thread in threading.enumerate() if thread.ident in threads), None)
 
 
 def _forget() -> None:

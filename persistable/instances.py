@@ -244,8 +244,8 @@ class Plan:
         if self.leaking:
             raise Refusal(
                 value,
-                f"{', '.join(self.leaking)} is secret, and its pickle or repr would show it: derive its class from "
-                "PersistableParams",
+                f"{', '.join(self.leaking)} is secret, and its pickle or repr would show it",
+                "Derive its class from PersistableParams",
             )
 
     def parts(self, value: Any, context: Context) -> Sequence[str]:
@@ -291,15 +291,15 @@ class Plan:
         if self.stray:
             raise Refusal(
                 value,
-                f"{', '.join(self.stray)} is declared by param(), but its class is no dataclass: decorate it with "
-                "@dataclass",
+                f"{', '.join(self.stray)} is declared by param(), but its class is no dataclass",
+                "Decorate it with @dataclass",
             )
         missing = [name for name in self.undecorated if name not in instance]
         if missing:
             raise Refusal(
                 value,
-                f"{', '.join(missing)} would be left out, because its class extends a dataclass but is not one: "
-                "decorate it with @dataclass (or annotate constants as ClassVar)",
+                f"{', '.join(missing)} would be left out, because its class extends a dataclass but is not one",
+                "Decorate it with @dataclass, or annotate constants as ClassVar",
             )
         for name in self.slots - self.left_out:
             if (held := getattr(value, name, _UNSET)) is not _UNSET:

@@ -10,6 +10,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
@@ -39,6 +40,7 @@ __all__ = [
 PayloadT = TypeVar("PayloadT")
 ItemT = TypeVar("ItemT")
 globals()["PayloadTypeT"] = PayloadT  # the name that 1.x code imports
+_dump: Any = None  # bound on first use
 
 
 class FileIO(ABC, Generic[PayloadT]):
@@ -234,9 +236,11 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
 
     def save_stream(self, payload: PayloadT, file: Writable, filepath: str) -> None:
         """Pickle the payload to an open file. Raises as ``save`` does."""
-        from pickle import dump
+        global _dump
+        if _dump is None:
+            from pickle import dump as _dump
 
-        self._saved(payload, filepath, lambda: dump(payload, file, protocol=5))
+        self._saved(payload, filepath, partial(_dump, payload, file, 5))
 
     def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
         import pickle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from persistable.display import printable
@@ -16,12 +15,14 @@ for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe or a link in i
     _APPEND |= getattr(os, _flag, 0)
 
 
-def note(folder: str, event: str, name: str, key: str, detail: str = "", *, mode: int = 0o644) -> None:
+def note(folder: str, event: str, name: str, key: str, detail: str = "", mode: int = 0o644) -> None:
     """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
-    line = f"{timestamp()} {event} {printable(name)} {key} {printable(detail)}".rstrip() + f" pid={os.getpid()}\n"
-    with contextlib.suppress(OSError):
+    line = f"{timestamp()} {printable(f'{event} {name} {key} {detail}'.rstrip())} pid={os.getpid()}\n"
+    try:
         descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
         try:
             os.write(descriptor, line.encode("ascii", "backslashreplace"))
         finally:
             os.close(descriptor)
+    except OSError:  # the work is done, whether there is a line of it or not
+        pass

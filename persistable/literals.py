@@ -140,15 +140,21 @@ def _namespace(value: types.SimpleNamespace, context: Context) -> str:
 # -- what is importable ------------------------------------------------------------------------------------------------
 
 
+_ELSEWHERE = (
+    "Ways out: define it at the top of a module of its own and import it from there, pass a name instead and look it "
+    "up, or declare the field with param(tracked=False) if it does not change the payload"
+)
+
+
 def import_path(value: Any) -> str:
     """Return ``module:qualname`` of a class or function, or refuse it if that does not lead back to the object."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if type(module) is not str or type(name) is not str:
         raise Refusal(value, "it has no import path")
     if "<lambda>" in name or "<locals>" in name:
-        raise Refusal(value, f"{name} is defined inside a function, so no import path leads to it")
+        raise Refusal(value, f"{name} is defined inside a function, so no import path leads to it", _ELSEWHERE)
     if module == "__main__":
-        raise Refusal(value, f"{name} is defined in __main__, which is another module in every script")
+        raise Refusal(value, f"{name} is defined in __main__, which is another module in every script", _ELSEWHERE)
     if module == "builtins" and isinstance(value, type) and find_public("builtins", name) is not value:
         module = "types"  # NoneType and its like
     found: Any = sys.modules.get(module)

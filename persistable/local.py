@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persistable.display import printable
 from persistable.exceptions import StorageError
@@ -30,6 +30,8 @@ READING = os.O_RDONLY | _CLOEXEC | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | ge
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | getattr(os, "O_BINARY", 0)
 _CHUNK = 8 << 20  # bytes copied at a time
 _LARGEST = 1 << 28  # bytes of a file that is read at once, such as a record: far above any of ours
+_BY_EFFECTIVE_IDS = os.access in os.supports_effective_ids
+_acquire: Any = None  # bound on first use: a hit takes no lock
 
 
 class Folder:
@@ -174,7 +176,7 @@ class LocalStorage(Storage):
         return f"file://{self.root}"
 
     def get(self, name: str) -> bytes:
-        path = self.local_path(name)
+        path = f"{self.root}/{name}"
         try:
             descriptor = os.open(path, READING)
         except OSError as error:
@@ -194,7 +196,7 @@ class LocalStorage(Storage):
 
         No context manager: an interrupt between its entry and its block would find nobody to clear up.
         """
-        path = self.local_path(name)
+        path = f"{self.root}/{name}"
         folder = path.rpartition("/")[0]
         staged = f"{folder}/{staged_name('')}"
         try:
@@ -293,7 +295,7 @@ class LocalStorage(Storage):
         Raises:
             PermissionError: no write permission there (EACCES), or a file system mounted read-only (EROFS).
         """
-        path = self.local_path(folder)
+        path = f"{self.root}/{folder}"
         try:
             status = os.lstat(path)
         except FileNotFoundError:
@@ -302,11 +304,11 @@ class LocalStorage(Storage):
                 status = os.lstat(path)
             except OSError as error:
                 raise _unwritable(error, path) from error
-        if stat.S_ISLNK(status.st_mode):
-            raise _link(path)
         if not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISLNK(status.st_mode):
+                raise _link(path)
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=_BY_EFFECTIVE_IDS):
             code = errno.EROFS if _read_only(path) else errno.EACCES
             raise _unwritable(OSError(code, os.strerror(code), path), path)
 
@@ -334,31 +336,37 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
+        beside: Lock | None = None,
     ) -> Lock:
-        """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
-        from persistable.lock import Lock, acquire
+        """Wait for the lock of a key in a folder, see ``lock.acquire``. Raises NotFree after ``timeout`` seconds."""
+        global _acquire
+        if _acquire is None:
+            from persistable.lock import acquire as _acquire
 
-        path = self.local_path(folder)
+        path = f"{self.root}/{folder}"
         try:
-            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            lock: Lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait, beside)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
-            return acquire(path, key, purpose, mode=self.file_mode, timeout=timeout, on_wait=on_wait)
+            lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)
         except PermissionError:
             self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly
+            from persistable.lock import Lock
             from persistable.logging import LOGGER
 
             LOGGER.warning("%s/%s belongs to somebody else: going on without a lock", printable(path), LOCK)
-            return Lock(None)
+            lock = Lock(None)
+        return lock
 
     def staged_path(self, folder: str, suffix: str, *, apart: bool = False) -> str:
         """Return a free path in the folder, to write to before it is published.
 
         ``apart`` puts it into a folder of its own, that nobody else can enter and that is yet to be made.
         """
-        path = f"{self.local_path(folder)}/{staged_name('' if apart else suffix)}"
-        return f"{path}/payload{suffix}" if apart else path
+        if apart:
+            return f"{self.root}/{folder}/{staged_name('')}/payload{suffix}"
+        return f"{self.root}/{folder}/{staged_name(suffix)}"
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""

@@ -307,13 +307,22 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
             if parts is not None:
                 return Snapshot(parts, cls, values, True)
         if not plan.suits_params:
-            raise Refusal(params, "params are an instance of a dataclass, best of one that extends PersistableParams")
+            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
         immutable = values is not None and _IMMUTABLE.issuperset(map(type, values))
         return Snapshot(parts, cls, values, immutable)
     except (Refusal, RecursionError) as error:
         raise refused(error, "params", params) from None
+
+
+def _instead_of(params: object) -> str:
+    """Say what to give in place of what can be no params."""
+    if params is None:
+        return "Where nothing but the dependencies defines the payload, give PersistableParams()"
+    if isinstance(params, type):
+        return f"Give an instance: {params.__qualname__}(…)"
+    return "Derive one from PersistableParams, decorate it with @dataclass, and give its fields these values"
 
 
 def _context(plan: Plan, params: Any, extend: Extend | None) -> Encoder:
@@ -331,7 +340,10 @@ def untracked(params: object) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a description for people must not fail the work
-        _collect(params, "", found, set())
+        plan = plan_of(type(params))
+        values = plan.fields_only(params) if plan.plain else None
+        if values is None or not _IMMUTABLE.issuperset(map(type, values)):
+            _collect(params, "", found, set())
     return found
 
 

@@ -7,6 +7,7 @@ a payload name and params are told apart on load by path and code instead.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import time
@@ -16,10 +17,10 @@ from typing import Any
 
 from persistable.address import Address
 from persistable.exceptions import ForeignArtifactError
-from persistable.record import Record
+from persistable.record import Record, members
 from persistable.version import __version__
 
-__all__ = ["Origin", "class_path", "code_digest", "environment", "payload_versions", "timestamp"]
+__all__ = ["Origin", "class_path", "code_digest", "provenance", "timestamp"]
 
 _digests: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
 
@@ -132,20 +133,35 @@ def _is_docstring(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-@functools.lru_cache(maxsize=1)
-def environment() -> dict[str, str]:
-    """Describe interpreter, platform and library."""
+def provenance(origin: Origin, seconds: float | None, payload: object) -> str:
+    """Say where a payload comes from that took so many seconds to generate: members of a record, as text."""
+    took, versions = "null" if seconds is None else repr(seconds), _versions(payload)
+    return (
+        f'"created": "{timestamp()}",\n    "seconds": {took},\n    {_source(origin.path, origin.digest)},\n    '
+        f'"versions": {json.dumps(versions) if versions else "{}"}'
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _source(path: str, code: str | None) -> str:
+    """Describe class, interpreter, platform and library."""
     version = ".".join(map(str, sys.version_info[:3]))
     system = os.uname() if hasattr(os, "uname") else None
-    return {
-        "python": f"{sys.implementation.name} {version}",
-        "platform": f"{system.sysname} {system.release} {system.machine}" if system else sys.platform,
-        "persistable": __version__,
-    }
+    return members(
+        {
+            "class": path,
+            "code": code,
+            "python": f"{sys.implementation.name} {version}",
+            "platform": f"{system.sysname} {system.release} {system.machine}" if system else sys.platform,
+            "persistable": __version__,
+        }
+    )
 
 
-def payload_versions(payload: object) -> dict[str, str]:
+def _versions(payload: object) -> dict[str, str]:
     """Return the version of the library that the payload's type comes from, where it says one."""
     library = type(payload).__module__.partition(".")[0]
+    if library == "builtins":
+        return {}
     version = getattr(sys.modules.get(library), "__version__", None)
     return {library: version} if isinstance(version, str) and library != "persistable" else {}

@@ -17,7 +17,7 @@ from persistable.local import LocalStorage, remove
 from persistable.naming import lineage_name, payload_name
 from persistable.provenance import Origin
 from persistable.reading import parse
-from persistable.record import Damage, PayloadEntry, PayloadFile, Record, render
+from persistable.record import Damage, PayloadEntry, Record, render
 from persistable.storage import Storage
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Draft(NamedTuple):
         identity: the identity document as indented JSON text.
         untracked_params: JSON data.
         lineage: content of the lineage file; None without dependencies.
-        provenance: JSON data.
+        provenance: members of a JSON object, as text.
         suffix: file suffix in place of the format's own; None for that.
         accept: called with the payload as it comes back, for payloads that can only be read once; raises to refuse.
     """
@@ -45,7 +45,7 @@ class Draft(NamedTuple):
     identity: str
     untracked_params: Mapping[str, Any]
     lineage: bytes | None
-    provenance: Mapping[str, Any]
+    provenance: str
     suffix: str | None
     accept: Callable[[Any], None] | None
 
@@ -66,14 +66,14 @@ class Staged(NamedTuple):
 
 def _record(store: ArtifactStore, address: Address, draft: Draft, staged: Staged, main: str) -> Record:
     """Return the record for a payload of this name."""
-    files = [PayloadFile(main + file.path, file.bytes, file.digest) for file in staged.entry.files]
     key = store.signing_key
     raw = render(
         key=address.key,
         identity=draft.identity,
         untracked_params=draft.untracked_params,
         lineage=None if draft.lineage is None else digest_of(draft.lineage, store.algorithm),
-        payload=PayloadEntry(*staged.entry[:-1], files),
+        payload=staged.entry,
+        main=main,
         provenance=draft.provenance,
         algorithm=ALGORITHM,
         sign=None if key is None else key.sign,

@@ -9,10 +9,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from persistable import naming, reading
+from persistable import naming
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.local import LocalStorage
+from persistable.outcome import Damaged
 
 if TYPE_CHECKING:
     from persistable.store import ArtifactStore
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["quarantine", "reject"]
 
 
-def quarantine(store: ArtifactStore, address: Address, damaged: reading.Damaged) -> bool:
+def quarantine(store: ArtifactStore, address: Address, damaged: Damaged) -> bool:
     """Move a damaged artifact aside; see ``ArtifactStore.quarantine``.
 
     On a remote storage the record is copied and stays until a commit replaces it, on condition: deleting it could meet
@@ -62,13 +63,16 @@ def _put_aside(path: str, target: str) -> None:
 
 
 def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseException) -> None:
-    """Keep a payload that must not be served; see ``ArtifactStore.reject``. At most one is kept per key."""
+    """Keep a payload that must not be served; see ``ArtifactStore.reject``. At most one is kept per key.
+
+    A note at the error says where.
+    """
     import pickle
     import traceback
 
     storage = store.storage
     stem = f"{address.folder}/{naming.QUARANTINE}/{address.key}.rejected"
-    kept = "not kept"
+    kept, note = "not kept", ""
     try:
         place = store.workplace(f"{address.folder}/{naming.QUARANTINE}")
         staged = place.local.staged_path(place.folder, ".pickle")
@@ -81,6 +85,7 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
             else:
                 storage.put_file(f"{stem}.pickle", staged)
             kept = f"kept as {stem}.pickle"
+            note = f"the payload was kept, for pickle.load: {storage.locate(stem)}.pickle"
         except Exception as problem:  # noqa: BLE001 - the payload's own code, or a full disk: the first error counts
             storage.delete(f"{stem}.pickle")
             kept = f"not kept: {type(problem).__name__}: {problem}"
@@ -90,4 +95,7 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
         storage.put(f"{stem}.txt", f"{address.name}: {kept}\n{text}".encode("utf-8", "backslashreplace"))
     except OSError:
         return
+    if note:
+        with contextlib.suppress(Exception):  # of an error that is no ordinary one
+            error.add_note(note)
     store.note("rejected", address, f"{type(error).__name__} {kept}")

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistable.address import Address
 from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
@@ -21,12 +21,15 @@ from persistable.exceptions import (
     CorruptArtifactError,
     FormatError,
     MissingArtifactError,
+    PersistableError,
     RecordSchemaError,
     UntrustedArtifactError,
 )
+from persistable.glance import glance
 from persistable.io import FileIO
 from persistable.local import Folder, read_all, remove
 from persistable.naming import lineage_name, record_name
+from persistable.outcome import Damaged, Loaded, Missing, Outcome, note_undamaged
 from persistable.provenance import Origin
 from persistable.record import SCHEMA, Damage, PayloadFile, Record, UnknownSchema
 from persistable.trust import Evidence
@@ -38,10 +41,6 @@ if TYPE_CHECKING:
     from persistable.store import ArtifactStore
 
 __all__ = [
-    "Damaged",
-    "Loaded",
-    "Missing",
-    "Outcome",
     "find",
     "from_copy",
     "lineage",
@@ -58,35 +57,6 @@ _CONCURRENT = 8 << 20  # bytes: from here a data-only payload is parsed while it
 _LOOKS = 100  # how often a record may change under a reader before it gives up
 
 
-class Loaded(NamedTuple):
-    """An artifact and its payload."""
-
-    payload: Any
-    record: Record
-    file_io: FileIO[Any]
-
-
-class Missing(NamedTuple):
-    """Nothing is stored. ``path`` is where the record would be."""
-
-    path: str
-
-
-class Damaged(NamedTuple):
-    """A damaged artifact: the file, what is wrong with it, the bytes of the record that was judged."""
-
-    path: str
-    reason: str
-    raw: bytes
-
-    def error(self, address: Address) -> CorruptArtifactError:
-        """Return the error that says so."""
-        return CorruptArtifactError(name=address.name, key=address.key, path=self.path, reason=self.reason)
-
-
-Outcome = Loaded | Missing | Damaged
-
-
 def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileIO[Any] | str | None) -> Outcome:
     """Look for an artifact and load it.
 
@@ -95,6 +65,9 @@ def look(store: ArtifactStore, address: Address, origin: Origin, injected: FileI
         OSError: the storage's own error, never taken for a miss.
         Exception: whatever the format or the payload's own code raises on undamaged bytes.
     """
+    glanced = glance(store, address, origin, injected)
+    if glanced is not None:
+        return glanced
     outcome = _look_once(store, address, origin, injected)
     if type(outcome) is Damaged:
         for _ in range(_LOOKS):
@@ -128,8 +101,11 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
             return _load_copy(store, address, folder, record, choice)
         except Damage:
             raise
-        except Exception:  # a FileIO may have met the files of an artifact that is superseded meanwhile
+        except Exception as error:  # a FileIO may have met the files of an artifact that is superseded meanwhile
             if not _is_superseded(folder, name, raw):
+                proven = store.verify == "full" or not record.is_folder
+                if proven and not isinstance(error, PersistableError | OSError):
+                    note_undamaged(error, record, folder.path)
                 raise
             raise Damage("was superseded while it was read") from None
     except Damage as damage:

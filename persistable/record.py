@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from persistable.digest import digest_of
 from persistable.display import printable
 
-__all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "render"]
+__all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "members", "render"]
 
 SCHEMA = 1
 
@@ -81,6 +81,12 @@ class PayloadEntry(NamedTuple):
 
 _Head: TypeAlias = "tuple[str, int, str | None, dict[str, Any], tuple[PayloadFile, ...], str]"
 
+# What was lately found in a record, by key. Whoever asks for the same payload again and again reads the same bytes,
+# which need not be judged a second time.
+_lately: dict[str, tuple[bytes, _Head]] = {}
+_REMEMBERED = 1024  # records
+_SHORT = 4096  # bytes of a record that is remembered
+
 
 class Record:
     """A record that was read and found undamaged.
@@ -114,7 +120,8 @@ class Record:
 
     def __init__(self, raw: bytes, key: str, head: _Head) -> None:
         self.raw, self.key, self._document = raw, key, None
-        self.format, self.format_version, self.distribution, self.metadata, self.files, self.class_path = head
+        self.format, self.format_version, self.distribution, metadata, self.files, self.class_path = head
+        self.metadata = metadata or {}  # of its own: a head is shared by records of the same bytes
 
     @property
     def document(self) -> dict[str, Any]:
@@ -212,13 +219,21 @@ class Record:
             Damage: the check does not hold, the JSON is not a record, or it is the record of another key.
             UnknownSchema: a newer persistable wrote it.
         """
+        lately = _lately.get(key)
+        if lately is not None and lately[0] == raw:
+            return cls(raw, key, lately[1])
         cut = len(raw) - _UNSIGNED
         if cut <= 0 or raw[cut:] != _ending(digest_of(raw[:cut])):
             _check(raw)
         try:
-            return cls(raw, key, _head(raw.decode("ascii"), key))
+            head = _head(raw.decode("ascii"), key)
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
             raise Damage(f"is not a record: {type(error).__name__} {error}") from None
+        if len(raw) <= _SHORT and not head[3]:  # metadata may be changed by the format that is given them
+            if len(_lately) >= _REMEMBERED:
+                _lately.clear()
+            _lately[key] = raw, head
+        return cls(raw, key, head)
 
 
 def _ending(check: str) -> bytes:
@@ -322,23 +337,30 @@ def render(
     untracked_params: Mapping[str, Any],
     lineage: str | None,
     payload: PayloadEntry,
-    provenance: Mapping[str, Any],
+    provenance: str,
     algorithm: str,
+    main: str = "",
     sign: Callable[[bytes], str] | None = None,
 ) -> bytes:
-    """Write a record. ``identity`` is indented JSON text of the identity document; the rest is JSON data.
+    """Write a record. ``identity`` is the identity document, and ``provenance`` ``members``, as indented JSON text.
+
+    ``main`` is the payload's file or folder, with which the paths of its files then start.
 
     ``sign`` returns the signature of all bytes before it.
     """
-    files = ",\n      ".join(
-        f'{{"path": {_quoted(file.path)}, "bytes": {file.bytes}, "digest": "{file.digest}"}}' for file in payload.files
+    listed = ",\n      ".join(
+        [
+            f'{{"path": {_quoted(main + path)}, "bytes": {size}, "digest": "{digest}"}}'
+            for path, size, digest in payload.files
+        ]
     )
-    entry = zip(payload._fields[:-1], payload[:-1], strict=True)  # files are the last
     text = (
-        f'{{\n  "record_schema": {SCHEMA},\n  "key": "{key}",\n  "identity": {identity},\n'
-        f'  "untracked_params": {_text(untracked_params)},\n  "lineage": {_text(lineage)},\n'
-        f'  "payload": {{\n    {_lines(entry)},\n    "files": [\n      {files}\n    ]\n  }},\n'
-        f'  "provenance": {{\n    {_lines(provenance.items())}\n  }},\n  '
+        f'{_START % key}  "identity": {identity},\n  "untracked_params": {_text(untracked_params)},\n'
+        f'  "lineage": {"null" if lineage is None else _quoted(lineage)},\n'
+        f'  "payload": {{\n    "format": {_quoted(payload.format)},\n    "format_version": {payload.format_version},\n'
+        f'    "distribution": {_text(payload.distribution)},\n    "type": {_quoted(payload.type)},\n'
+        f'    "chosen": {_quoted(payload.chosen)},\n    "metadata": {_text(payload.metadata)},\n'
+        f'    "files": [\n      {listed}\n    ]\n  }},\n  "provenance": {{\n    {provenance}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
     if sign is None:
@@ -347,10 +369,9 @@ def render(
     return signed + f',\n  "signature": "{sign(signed)}"'.encode("ascii") + _CLOSE
 
 
-def _lines(entry: Iterable[tuple[str, Any]]) -> str:
-    return ",\n    ".join(
-        [f'"{name}": {_quoted(value) if type(value) is str else _text(value)}' for name, value in entry]
-    )
+def members(given: Mapping[str, Any]) -> str:
+    """Return the members of a JSON object as text, one line each, indented as a record has them."""
+    return ",\n    ".join([f"{_quoted(name)}: {_text(value)}" for name, value in given.items()])
 
 
 def _text(value: Any) -> str:
@@ -359,6 +380,4 @@ def _text(value: Any) -> str:
         return "null"
     if not value and type(value) is dict:
         return "{}"
-    if type(value) is int or (type(value) is float and value - value == 0):  # nan and infinities are refused below
-        return repr(value)
     return _quoted(value) if type(value) is str else _dump(value)

@@ -11,42 +11,30 @@ import os
 import re
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistable import discovery
-from persistable.choice import Choice, Ranked, broken, is_missing, rank, resolve
-from persistable.discovery import Plugin, canonical_name, describe
+from persistable.choice import Choice, Ranked, is_missing, rank, resolve
+from persistable.diagnosis import ambiguous, by_setting, shortly, unavailable
+from persistable.discovery import Plugin, describe
 from persistable.display import printable
+from persistable.encoders import param_encoder
 from persistable.exceptions import (
-    AmbiguousFormatError,
     BrokenPluginError,
-    BrokenStorageError,
     FormatError,
     FormatNotInstalledError,
     PluginWarning,
     UnknownFormatError,
-    UnknownStorageError,
 )
 from persistable.io import FileIO, format_name
-from persistable.redaction import redacted
-from persistable.specs import EncoderSpec, Event
+from persistable.notice import warn
+from persistable.schemes import storage_class
+from persistable.specs import Event
 from persistable.storage import Storage
-from persistable.table import (
-    CORE,
-    FIRST_PARTY,
-    FIRST_PARTY_ENCODERS,
-    FIRST_PARTY_STORAGES,
-    Claim,
-    StorageClaim,
-    Table,
-    is_first_party,
-    meant_scheme,
-    tabulate,
-)
+from persistable.table import CORE, FIRST_PARTY, Table, is_first_party, tabulate
 from persistable.version import __version__
 
 if TYPE_CHECKING:
@@ -199,10 +187,11 @@ class Registry:
             table = self._table()
         for plugin in table.plugins:
             if plugin.error is not None:
-                _warn(
+                warn(
                     f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}. Repair or "
                     f"reinstall {plugin.distribution}, or switch it off: PERSISTABLE_DISABLE_PLUGINS="
-                    f"{plugin.distribution}"
+                    f"{plugin.distribution}",
+                    PluginWarning,
                 )
         return table
 
@@ -229,7 +218,7 @@ class Registry:
         """
         found = self._find(name, reason)
         if found is None:
-            raise self._unavailable(name)
+            raise unavailable(name, self._everything(), self._discover)
         return found
 
     def _find(self, name: str, reason: str = "") -> Choice | None:
@@ -241,40 +230,6 @@ class Registry:
             return None
         spec, plugin = claim
         return Choice(name, plugin.label, spec.executes_code, reason, False, None, plugin, spec)
-
-    def _unavailable(self, name: str, recorded: str | None = None) -> FormatError:
-        """Return the error for a format that is not there; ``recorded`` is the distribution that a record names."""
-        table = self._everything()
-        claims = table.contested.get(name)
-        if claims is not None:
-            return _contested(name, claims)
-        owner = FIRST_PARTY[name][0] if name in FIRST_PARTY else recorded
-        if owner is not None and canonical_name(owner) != CORE:
-            rows = [plugin for plugin in table.plugins if canonical_name(plugin.distribution) == canonical_name(owner)]
-            for plugin in rows:
-                if plugin.error is not None:
-                    error = broken(name, plugin, plugin.error)
-                    error.__cause__ = plugin.error
-                    return error
-            for plugin in rows:
-                if plugin.status == "disabled":
-                    return BrokenPluginError(
-                        format=name, plugin=plugin.name, distribution=plugin.label, reason="", disabled=True
-                    )
-            if not rows:
-                return FormatNotInstalledError(format=name, install=owner, looked_for=self._discover)
-        import difflib
-
-        near = difflib.get_close_matches(name, {*table.formats, *FIRST_PARTY}, n=1)
-        unknown = UnknownFormatError(format=name, known=table.formats, suggestion=near[0] if near else None)
-        for plugin in table.plugins:
-            if plugin.error is not None:
-                unknown.add_note(
-                    f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}"
-                )
-            elif plugin.status == "disabled":
-                unknown.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
-        return unknown
 
     def injected(self, file_io: FileIO[Any] | str) -> Choice:
         """Return the choice of a user: a FileIO, or the name of a format.
@@ -307,7 +262,12 @@ class Registry:
         found = self._find(name, "recorded")
         if found is None:
             match = _DISTRIBUTION.fullmatch(distribution or "")
-            raise self._unavailable(name, match[1] if match is not None else None)
+            error = unavailable(name, self._everything(), self._discover, match[1] if match is not None else None)
+            if isinstance(error, UnknownFormatError) and distribution is None:
+                error.add_note(
+                    f"what names itself {name!r} was injected when it was persisted: give it as payload_io again"
+                )
+            raise error
         recorded[name] = found
         return found
 
@@ -321,10 +281,14 @@ class Registry:
             FormatNotInstalledError, BrokenPluginError: in strict mode, a plugin that would serve the type is not there.
             FormatError: the injected name is not available.
         """
+        known = None if injected is not None else self._pickled.get(type(payload))
+        return iter((known,)) if known is not None else self._for_payload(payload, injected)
+
+    def _for_payload(self, payload: object, injected: FileIO[Any] | str | None) -> Iterator[Choice]:
         if injected is not None:
             yield self.injected(injected)
-            return
-        yield from self._for_type(type(payload))
+        else:
+            yield from self._for_type(type(payload))
 
     def foreseen(self, payload_type: type | None, injected: FileIO[Any] | str | None) -> Choice | None:
         """Return the format that will be tried first for payloads of a type; None if the type is not known.
@@ -334,6 +298,9 @@ class Registry:
         if injected is not None:
             choice = self.injected(injected)
         elif payload_type is not None and payload_type is not object:
+            known = self._pickled.get(payload_type)
+            if known is not None:
+                return known  # which was imported when it became known
             choice = next(self._for_type(payload_type))
         else:
             return None
@@ -341,17 +308,13 @@ class Registry:
         return choice
 
     def _for_type(self, cls: type) -> Iterator[Choice]:
-        known = self._pickled.get(cls)
-        if known is not None:
-            yield known
-            return
         self._warn_of_preferences(cls)
         absent: list[FormatError] = []
         ranked = [row for row in self._ranking(cls) if row.rank is not None]
         for _, group in groupby(ranked, key=lambda row: row.rank):
             rows = list(group)
             if len(rows) > 1:
-                raise _ambiguous(cls, rows)
+                raise ambiguous(cls, rows)
             try:
                 choice = self.named(rows[0].format, rows[0].reason)
                 choice.file_io()
@@ -359,25 +322,21 @@ class Registry:
                 absent.append(error)
                 continue
             except UnknownFormatError as error:
-                raise self._by_setting(error) from None
+                raise by_setting(error, self._preferring(error.format)) from None
             yield self._in_place_of(absent, cls, choice)
         missing = self._missing_default(cls)
         if missing is not None and missing.format not in {error.format for error in absent}:
             absent.append(missing)
         choice = self._in_place_of(absent, cls, self.named("pickle", "pickle takes anything"))
         if not (ranked or absent or self._prefer):  # else what is said of it may change
+            choice.file_io()
             self._pickled[cls] = choice
         yield choice
 
-    def _by_setting(self, error: UnknownFormatError) -> UnknownFormatError:
-        """Return the error for a format that only ``prefer`` names, so that it says so."""
-        asking = {declared: name for declared, name in self._prefer.items() if name == error.format}
-        named = UnknownFormatError(
-            format=error.format, known=error.known, suggestion=error.suggestion, setting=f"prefer={asking!r}"
-        )
-        for note in getattr(error, "__notes__", ()):
-            named.add_note(note)
-        return named
+    def _preferring(self, name: str) -> str:
+        """Return the setting that asks for a format."""
+        asking = {declared: preferred for declared, preferred in self._prefer.items() if preferred == name}
+        return f"prefer={asking!r}"
 
     def _warn_of_preferences(self, cls: type) -> None:
         """Warn, once for each, of preferences that choose nothing: of another type, which is looked at now only."""
@@ -387,27 +346,31 @@ class Registry:
                 continue
             if is_missing(declared):
                 self._warned.add(mark)
-                _warn(f"there is no type {declared!r}, for which prefer={{{declared!r}: {name!r}}} asks for a format")
+                warn(
+                    f"there is no type {declared!r}, for which prefer={{{declared!r}: {name!r}}} asks for a format",
+                    PluginWarning,
+                )
             elif resolve(declared) not in cls.__mro__ and self._find(name) is None:  # else it is an error below
-                error = self._unavailable(name)
+                error = unavailable(name, self._everything(), self._discover)
                 if isinstance(error, UnknownFormatError):
                     self._warned.add(mark)
-                    _warn(str(self._by_setting(error)))
+                    warn(str(by_setting(error, self._preferring(name))), PluginWarning)
 
     def _in_place_of(self, absent: list[FormatError], cls: type, choice: Choice) -> Choice:
         """Return a choice by type; warn if it stands in for formats that are not there, or in strict mode raise."""
         if absent and self.strict:
             raise absent[0]
-        reasons = [f"{error.format} is not available: {_reason(error)}" for error in absent]
+        reasons = [f"{error.format} is not available: {shortly(error)}" for error in absent]
         for error in absent:
             mark = (f"{cls.__module__}.{cls.__qualname__}", error.format)
             with self._lock:
                 known = mark in self._warned
                 self._warned.add(mark)
             if not known:
-                _warn(
+                warn(
                     f"payloads of type {mark[0]} are persisted as {choice.format}, because {error}. "
-                    f"(payload_io={choice.format!r} says that this is what you want)"
+                    f"(payload_io={choice.format!r} says that this is what you want)",
+                    PluginWarning,
                 )
         if choice.format == "pickle" and cls.__module__ != "builtins":
             reasons += [
@@ -426,7 +389,7 @@ class Registry:
             return None
         for name, (_, types) in FIRST_PARTY.items():
             if name not in self._table().formats and any(resolve(declared) is cls for declared in types):
-                return self._unavailable(name)
+                return unavailable(name, self._everything(), self._discover)
         return None
 
     def explain(self, payload_type: type | str) -> tuple[Ranked, ...]:
@@ -474,26 +437,7 @@ class Registry:
             UnknownStorageError: nobody serves it, or two third parties claim it.
             BrokenStorageError: what would serve it is installed and does not work; the cause is chained.
         """
-        scheme = url.partition("://")[0].lower()
-        table = self._everything()
-        family = f"{scheme.partition('+')[0]}+*" if "+" in scheme else scheme
-        claims = table.storages.get(scheme) or table.storages.get(family)
-        owner = FIRST_PARTY_STORAGES.get(scheme) or FIRST_PARTY_STORAGES.get(family)
-        if not claims and owner is not None:
-            for plugin in table.plugins:
-                if plugin.error is not None and canonical_name(plugin.distribution) == owner:
-                    raise _broken_storage(url, scheme, plugin, plugin.error) from plugin.error
-        claims = claims or table.storages.get("*", ())
-        if len(claims) != 1:
-            raise _unserved(url, scheme, owner, claims, table)
-        spec, plugin = claims[0]
-        try:
-            found = discovery.load_object(spec.storage)
-            if not (isinstance(found, type) and issubclass(found, Storage)):
-                raise TypeError(f"{spec.storage} is not a Storage")
-        except (Exception, SystemExit) as error:
-            raise _broken_storage(url, scheme, plugin, error) from error
-        return found
+        return storage_class(url, self._everything())
 
     # -- params and observers
 
@@ -506,40 +450,19 @@ class Registry:
         if found is not None:
             return found
         table = self._everything()
-        claims = [(spec, plugin) for spec, plugin in table.encoders if any(resolve(name) is cls for name in spec.types)]
-        if len(claims) == 1:
-            spec, plugin = claims[0]
-            namesakes = [other for other in table.encoders if other[0].name == spec.name]
-            encoder = (
-                _encoder(spec, plugin)
-                if len(namesakes) == 1
-                else _refusing(_both(namesakes, f"the name {spec.name!r}"))
-            )
-            if len(namesakes) == 1:
-                self._encoders[cls] = encoder
-            return encoder
-        if claims:
-            return _refusing(_both(claims, "it"))
-        distribution = FIRST_PARTY_ENCODERS.get(cls.__module__.partition(".")[0])
-        if distribution is None:
-            return None
-        rows = [plugin for plugin in table.plugins if canonical_name(plugin.distribution) == distribution]
-        if not rows and not self._discover:
-            return _refusing(
-                f"it is encoded by {distribution}, which was not looked for: leave out discover=False, or add() it"
-            )
-        if not rows:
-            return _refusing(f"it is encoded by {distribution}, which is not installed; pip install {distribution}")
-        if rows[0].status == "loaded":
-            return None
-        state = "switched off" if rows[0].error is None else f"broken: {describe(rows[0].error)}"
-        return _refusing(f"it is encoded by {distribution}, which is installed and {state}")
+        encoders = self._encoders  # of the table of now
+        encoder = param_encoder(cls, table, self._discover)
+        if encoder is not None:
+            encoders[cls] = encoder
+        return encoder
 
     def notify(self, kind: str, name: str, key: str, **details: Any) -> None:
         """Tell the observers among the plugins; their errors are logged.
 
         A hit alone does not look for plugins: ``"loaded"`` reaches those that are known by then.
         """
+        if self._complete and not self.is_observed:
+            return
         table = self._table() if kind == "loaded" else self._everything()
         for observer in table.observers:
             event = Event(kind=kind, name=name, key=key, details=dict(details))
@@ -570,114 +493,7 @@ def _id(plugin: Plugin) -> tuple[str, str]:
     return plugin.name, plugin.distribution
 
 
-def _reason(error: FormatError) -> str:
-    """Say in a record why a format was not available."""
-    if isinstance(error, FormatNotInstalledError):
-        return f"{error.install} {'is not installed' if error.looked_for else 'was not looked for'}"
-    if isinstance(error, BrokenPluginError):
-        return f"{error.distribution} is {error.reason}" if error.disabled else f"{error.distribution}: {error.reason}"
-    return str(error)
-
-
 def _is_at(reference: str, cls: type) -> bool:
     """Tell whether a class is what ``"module:Class"`` names, without importing it: it would be imported then."""
     module, _, name = reference.partition(":")
     return resolve(f"{module}.{name}") is cls
-
-
-def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
-    return AmbiguousFormatError(
-        format=name,
-        subject=f"the format name {name!r}",
-        candidates=[(name, claim.plugin.label) for claim in claims],
-        repair=f"so neither has it. Switch one off: PERSISTABLE_DISABLE_PLUGINS={claims[0].plugin.distribution}",
-    )
-
-
-def _broken_storage(url: str, scheme: str, plugin: Plugin, error: BaseException) -> BrokenStorageError:
-    return BrokenStorageError(url=redacted(url), scheme=scheme, distribution=plugin.label, reason=describe(error))
-
-
-def _unserved(
-    url: str, scheme: str, owner: str | None, claims: tuple[StorageClaim, ...], table: Table
-) -> UnknownStorageError:
-    known = [known for known in table.storages if not known.endswith("*")]
-    near = None if owner or claims else meant_scheme(scheme, known)
-    install = owner
-    if install is None and not claims and near not in table.storages:
-        install = FIRST_PARTY_STORAGES["*" if near is None else near]
-    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near)
-    if claims:
-        names = " and ".join(claim.plugin.label for claim in claims)
-        off = claims[0].plugin.distribution
-        error.add_note(f"{names} both claim it, so neither has it. PERSISTABLE_DISABLE_PLUGINS={off} switches one off")
-    for plugin in table.plugins:
-        if plugin.error is not None:
-            error.add_note(f"the plugin {plugin.name!r} of {plugin.label} does not work: {describe(plugin.error)}")
-        elif plugin.status == "disabled":
-            error.add_note(f"the plugin {plugin.name!r} of {plugin.label} is switched off")
-    return error
-
-
-def _ambiguous(cls: type, rows: list[Ranked]) -> AmbiguousFormatError:
-    names = {row.format for row in rows}
-    if len(names) == 1:
-        repair = f"switch one off: PERSISTABLE_DISABLE_PLUGINS={rows[0].distribution.rpartition(' ')[0]}"
-    else:
-        ask = rows[0].reason.rpartition("prefer=")[2]
-        repair = f"say which: Registry(prefer={ask}) for the store, or payload_io={rows[0].format!r}"
-    return AmbiguousFormatError(
-        format=rows[0].format,
-        subject=f"the type {cls.__module__}.{cls.__qualname__}",
-        candidates=[(row.format, row.distribution) for row in rows],
-        repair=repair,
-    )
-
-
-def _encoder(spec: EncoderSpec, plugin: Plugin) -> ParamEncoder:
-    """Return a plugin's encoder, whose errors say whose they are."""
-    from persistable.canonical import Refusal
-    from persistable.encoding import ParamEncoder
-
-    try:
-        encode = discovery.load_object(spec.encode)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it becomes the reason
-        return _refusing(f"the encoder {spec.name!r} of {plugin.label} is installed but broken: {describe(error)}")
-
-    def encode_or_refuse(value: object) -> object:
-        try:
-            return encode(value)
-        except Exception as error:
-            raise Refusal(value, f"the encoder {spec.name!r} of {plugin.label} says {describe(error)}") from error
-
-    def locate(value: object, steps: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return tuple(discovery.load_object(spec.locate or "")(value, steps))
-        except Exception:  # noqa: BLE001 - what is refused, and why, is to be said in any case
-            return steps
-
-    return ParamEncoder(spec.name, spec.version, encode_or_refuse, locate if spec.locate else None)
-
-
-def _refusing(reason: str) -> ParamEncoder:
-    from persistable.canonical import Refusal
-    from persistable.encoding import ParamEncoder
-
-    def refuse(value: object) -> object:
-        raise Refusal(value, reason)
-
-    return ParamEncoder("none", 1, refuse)
-
-
-def _both(claims: list[tuple[EncoderSpec, Plugin]], what: str) -> str:
-    names = " and ".join(f"{spec.name!r} of {plugin.label}" for spec, plugin in claims)
-    off = claims[0][1].distribution
-    return f"the encoders {names} both claim {what}, so neither has it; PERSISTABLE_DISABLE_PLUGINS={off}"
-
-
-def _warn(message: str) -> None:
-    """Give a PluginWarning at the caller outside of this library."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == CORE:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, PluginWarning, stacklevel=level)

@@ -5,11 +5,44 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar, cast
+from typing import SupportsIndex, TypeVar, cast, overload
 
-__all__ = ["by_role"]
+__all__ = ["Dependencies", "by_role"]
 
 NodeT = TypeVar("NodeT")
+
+
+class Dependencies(tuple[NodeT, ...]):
+    """The dependencies of a Persistable: a tuple, of which ``[role]`` gives the one that has that role.
+
+    Attributes:
+        roles: their roles, in the same order.
+    """
+
+    roles: tuple[str, ...]
+
+    def __new__(cls, pairs: Iterable[tuple[str, NodeT]]) -> Dependencies[NodeT]:
+        """Take pairs of role and dependency."""
+        roles, nodes = tuple(zip(*pairs, strict=True)) or ((), ())
+        new = super().__new__(cls, nodes)
+        new.roles = roles
+        return new
+
+    @overload
+    def __getitem__(self, which: SupportsIndex | str) -> NodeT: ...
+    @overload
+    def __getitem__(self, which: slice) -> tuple[NodeT, ...]: ...
+    def __getitem__(self, which: SupportsIndex | str | slice) -> NodeT | tuple[NodeT, ...]:
+        if not isinstance(which, str):
+            return super().__getitem__(which)
+        try:
+            return super().__getitem__(self.roles.index(which))
+        except ValueError:
+            known = ", ".join(self.roles) or "none"
+            raise KeyError(f"no dependency has the role {which!r}; the roles are: {known}") from None
+
+    def __reduce__(self) -> tuple[type[Dependencies[NodeT]], tuple[list[tuple[str, NodeT]]]]:
+        return type(self), (list(zip(self.roles, self, strict=True)),)
 
 
 def by_role(dependencies: Iterable[NodeT] | Mapping[str, NodeT], kind: type[NodeT]) -> tuple[tuple[str, NodeT], ...]:

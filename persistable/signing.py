@@ -20,6 +20,7 @@ DIGEST = "sha256"  # of payloads and lineages in signed records: nobody can make
 
 _BYTES = 32
 _ALGORITHM = "hmac-sha256"
+_MAKE_ONE = "make one: python -m persistable keygen PATH"
 _LINE = re.compile(r"persistable-signing-key (?P<secret>[0-9a-f]{64})")
 
 
@@ -70,12 +71,15 @@ def read_key(path: str) -> SigningKey:
     """Read a key file.
 
     Raises:
-        SigningKeyError: it is not one, or others can read or change it.
+        SigningKeyError: it is not there, or not one, or others can read or change it.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        text = file.read(1 << 16).decode("ascii", "replace")
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            text = file.read(1 << 16).decode("ascii", "replace")
+    except FileNotFoundError:  # which callers would take for an artifact that is not there
+        raise SigningKeyError(path=path, reason="is not there", repair=_MAKE_ONE) from None
     me = os.geteuid() if hasattr(os, "geteuid") else status.st_uid
     if status.st_uid not in (me, 0):
         raise SigningKeyError(path=path, reason=f"belongs to uid {status.st_uid}", repair="make a key of your own")
@@ -85,7 +89,5 @@ def read_key(path: str) -> SigningKey:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     found = [_LINE.fullmatch(line.strip()) for line in lines]
     if not found or not all(found):
-        raise SigningKeyError(
-            path=path, reason="is not a key file", repair="make one: python -m persistable keygen PATH"
-        )
+        raise SigningKeyError(path=path, reason="is not a key file", repair=_MAKE_ONE)
     return SigningKey(tuple(bytes.fromhex(match["secret"]) for match in found if match))

@@ -45,7 +45,7 @@ class Spool:
         """Write bytes; return how many they are."""
         if self._file is not None:
             return self._file.write(data)
-        size = memoryview(data).nbytes
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
         self._size += size
         if self._size <= _LONGEST:
             self._held.append(bytes(data))

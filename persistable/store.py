@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from persistable import reading
 from persistable.address import Address
 from persistable.digest import ALGORITHM
 from persistable.exceptions import LockTimeoutError, SigningKeyError, TrustWarning
 from persistable.io import FileIO
-from persistable.local import Folder, LocalStorage
+from persistable.local import READING, Folder, LocalStorage
+from persistable.outcome import Damaged, Outcome
 from persistable.provenance import Origin
 from persistable.record import Damage, Record
+from persistable.settings import (
+    UNSET,
+    Unset,
+    bytes_of,
+    cache_at,
+    environment,
+    from_environment,
+    is_url,
+    located,
+    one_of,
+    seconds_of,
+)
 from persistable.storage import Storage
 from persistable.trust import Trust, TrustSetting
 
@@ -41,18 +52,10 @@ _VERIFY = ("full", "size", "off")
 _DURABILITY = ("full", "fast")
 _DAY = 86_400.0  # seconds
 _COMMIT_PATIENCE = 60.0  # seconds: a commit is short, and what waits for it has been computed already
-_URL = r"([a-zA-Z][a-zA-Z0-9+.-]*)://"  # patterns, compiled on first use
-_LOST_URL = r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)"  # what pathlib makes of a URL
-
-
-class _Unset:
-    """The mark of a setting that was not given, where None means something."""
-
-    def __repr__(self) -> str:
-        return "unset"
-
-
-UNSET: Final = _Unset()
+_lock: Any = None  # bound on first use, as everything that a hit does without
+_note: Any = None
+_persist: Any = None
+_standing: Any = None
 
 
 class Workplace:
@@ -72,7 +75,7 @@ class ArtifactStore:
 
     Args:
         location: a folder (``Path`` or ``str``), a URL, or a ``Storage``. A relative folder counts from the working
-            directory of now.
+            directory of now, ``~`` stands for the home directory.
         storage_options: options of the storage's client, such as credentials; never written anywhere.
         trust: who may have code executed by a load: ``"own"`` (default), ``"all"``, ``"data-only"``, ``"signed"``, or
             users by name or numeric id; see ``Trust``.
@@ -99,6 +102,7 @@ class ArtifactStore:
         "_cache_bytes",
         "_cache_location",
         "_durability",
+        "_glanced",
         "_judged",
         "_keep_rejected",
         "_lock_timeout",
@@ -121,7 +125,7 @@ class ArtifactStore:
         trust: TrustSetting | None = None,
         verify: Literal["full", "size", "off"] | None = None,
         durability: Literal["full", "fast"] | None = None,
-        lock_timeout: float | _Unset | None = UNSET,
+        lock_timeout: float | Unset | None = UNSET,
         registry: Registry | None = None,
         keep_rejected: bool | None = None,
         signing_key: str | os.PathLike[str] | None = None,
@@ -129,23 +133,24 @@ class ArtifactStore:
         cache_bytes: int | None = None,
     ) -> None:
         self._storage: Storage | None = location if isinstance(location, Storage) else None
-        self.location = location.url if isinstance(location, Storage) else _located(location)
+        self.location = location.url if isinstance(location, Storage) else located(location)
         self.storage_options = storage_options
         self._trust = None if trust is None else Trust(trust)
         self._verify_given = verify is not None
-        self._verify = None if verify is None else _one_of("verify", verify, _VERIFY)
-        self._durability = None if durability is None else _one_of("durability", durability, _DURABILITY)
-        self._lock_timeout = lock_timeout if isinstance(lock_timeout, _Unset) else _seconds(lock_timeout)
-        self._registry = registry
+        self._verify = None if verify is None else one_of("verify", verify, _VERIFY)
+        self._durability = None if durability is None else one_of("durability", durability, _DURABILITY)
+        self._lock_timeout = lock_timeout if isinstance(lock_timeout, Unset) else seconds_of(lock_timeout)
+        self._registry = None if registry is None else _registry(registry)
         if keep_rejected is not None and not isinstance(keep_rejected, bool):
             raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
         self._signing_path = None if signing_key is None else os.path.abspath(os.fspath(signing_key))
         self._signing_key: SigningKey | None = None
         self._cache: PayloadCache | None = None
-        self._cache_location = None if cache is None else _cache(cache)
-        self._cache_bytes = None if cache_bytes is None else _bytes("cache_bytes", cache_bytes)
+        self._cache_location = None if cache is None else cache_at(cache)
+        self._cache_bytes = None if cache_bytes is None else bytes_of("cache_bytes", cache_bytes)
         self._judged: set[tuple[str, str]] = set()
+        self._glanced: tuple[str, bool] | None = None
 
     def __repr__(self) -> str:
         given = [f"{name}={getattr(self, '_' + name)!r}" for name in ("verify", "durability", "keep_rejected")]
@@ -159,7 +164,16 @@ class ArtifactStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # credentials stay here, what says where goes along; the storage is opened again there
-        left_behind = ("__weakref__", "_cache", "_judged", "_registry", "_signing_key", "_storage", "storage_options")
+        left_behind = (
+            "__weakref__",
+            "_cache",
+            "_glanced",
+            "_judged",
+            "_registry",
+            "_signing_key",
+            "_storage",
+            "storage_options",
+        )
         state = {name: getattr(self, name) for name in self.__slots__ if name not in left_behind}
         if isinstance(self._storage, LocalStorage) and self.location == self._storage.url:  # it was handed over
             state["location"] = self._storage.root
@@ -175,7 +189,7 @@ class ArtifactStore:
         for name, value in state.items():
             setattr(self, name, value)
         self._registry = self._storage = self._cache = self._signing_key = None
-        self._judged = set()
+        self._judged, self._glanced = set(), None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArtifactStore:
         return self  # nothing in it changes, and a copy in this process may use what it was given
@@ -186,45 +200,45 @@ class ArtifactStore:
     def trust(self) -> Trust:
         """Who may have code executed by a load."""
         if self._trust is None:
-            self._trust = _trust(_setting("TRUST", "own"))
+            self._trust = _trust(from_environment("TRUST", "own"))
         return self._trust
 
     @property
     def verify(self) -> str:
         """What is checked before a payload is served."""
         if self._verify is None:
-            self._verify = _one_of("PERSISTABLE_VERIFY", _setting("VERIFY", "full"), _VERIFY)
+            self._verify = one_of("PERSISTABLE_VERIFY", from_environment("VERIFY", "full"), _VERIFY)
         return self._verify
 
     @property
     def verifies_mappings(self) -> bool:
         """Whether even a memory-mapped payload is read whole for its digest: only where ``"full"`` was asked for."""
-        given = self._verify_given or bool(_setting("VERIFY", ""))
+        given = self._verify_given or bool(from_environment("VERIFY", ""))
         return given and self.verify == "full"
 
     @property
     def durability(self) -> str:
         """What a commit has survived when it returns."""
         if self._durability is None:
-            value = _setting("DURABILITY", "full")
-            self._durability = _one_of("PERSISTABLE_DURABILITY", value, _DURABILITY)
+            value = from_environment("DURABILITY", "full")
+            self._durability = one_of("PERSISTABLE_DURABILITY", value, _DURABILITY)
         return self._durability
 
     @property
     def lock_timeout(self) -> float | None:
         """Seconds to wait for somebody else who generates the same key; None waits."""
-        if isinstance(self._lock_timeout, _Unset):
-            value = _setting("LOCK_TIMEOUT", "none")
-            self._lock_timeout = _seconds(None if value == "none" else value)
+        if isinstance(self._lock_timeout, Unset):
+            value = from_environment("LOCK_TIMEOUT", "none")
+            self._lock_timeout = seconds_of(None if value == "none" else value)
         return self._lock_timeout
 
     @property
     def keep_rejected(self) -> bool:
         """Whether an invalid payload is kept in quarantine."""
         if self._keep_rejected is None:
-            value = _setting("KEEP_REJECTED", "1").lower()
+            value = from_environment("KEEP_REJECTED", "1").lower()
             known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-            self._keep_rejected = known[_one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
+            self._keep_rejected = known[one_of("PERSISTABLE_KEEP_REJECTED", value, tuple(known))]
         return self._keep_rejected
 
     @property
@@ -236,7 +250,7 @@ class ArtifactStore:
             OSError: it cannot be read.
         """
         if self._signing_path is None:
-            self._signing_path = _setting("SIGNING_KEY", "")
+            self._signing_path = from_environment("SIGNING_KEY", "")
         if self._signing_key is None and self._signing_path:
             from persistable.signing import read_key
 
@@ -283,7 +297,7 @@ class ArtifactStore:
             BrokenStorageError: what does is installed and does not work.
         """
         if self._storage is None:
-            if not re.match(_URL, self.location):
+            if not is_url(self.location):
                 self._storage = LocalStorage(
                     self.location, private=self.trust.setting == "own", durable=self.durability == "full"
                 )
@@ -305,8 +319,21 @@ class ArtifactStore:
     @property
     def local(self) -> LocalStorage | None:
         """The storage, if its objects are files that can be read and written in place."""
-        storage = self.storage
+        storage = self._storage or self.storage
         return storage if isinstance(storage, LocalStorage) else None
+
+    @property
+    def glanced(self) -> tuple[str, bool]:
+        """The root, if artifacts may be taken at a ``glance``, else ""; and whether everybody is trusted."""
+        glanced = self._glanced
+        if glanced is None:
+            if self._signing_path is None:
+                self._signing_path = from_environment("SIGNING_KEY", "")
+            storage, trust = self.storage, self.trust.setting
+            usual = self.verify == "full" and not self._signing_path and trust in ("own", "all")
+            root = storage.root if usual and type(storage) is LocalStorage else ""
+            glanced = self._glanced = root, trust == "all"
+        return glanced
 
     @property
     def cache(self) -> PayloadCache:
@@ -316,10 +343,10 @@ class ArtifactStore:
 
             size = self._cache_bytes
             if size is None:
-                size = _bytes("PERSISTABLE_CACHE_BYTES", _setting("CACHE_BYTES", str(DEFAULT_SIZE)))
+                size = bytes_of("PERSISTABLE_CACHE_BYTES", from_environment("CACHE_BYTES", str(DEFAULT_SIZE)))
             location = self._cache_location
             if location is None:
-                location = _cache(_setting("CACHE", "")) if _setting("CACHE", "") else None
+                location = cache_at(from_environment("CACHE", "")) if from_environment("CACHE", "") else None
             self._cache = open_cache(location, size)
         return self._cache
 
@@ -334,7 +361,7 @@ class ArtifactStore:
     @property
     def place(self) -> str:
         """The location, however it is spelled."""
-        return self.location if re.match(_URL, self.location) else os.path.realpath(self.location)
+        return self.location if is_url(self.location) else os.path.realpath(self.location)
 
     def local_path(self, address: Address, record: Record) -> str:
         """Return the local path of a payload; one of a remote storage is fetched into the cache.
@@ -353,17 +380,17 @@ class ArtifactStore:
         try:
             return reading.from_copy(self, RemoteFolder(self.storage, address.folder), record, verified)
         except Damage as damage:
-            raise reading.Damaged(damage.path, damage.reason, record.raw).error(address) from None
+            raise Damaged(damage.path, damage.reason, record.raw).error(address) from None
 
     def workplace(self, folder: str) -> Workplace:
         """Return where the payloads of a folder are staged: there, or on the way there, where they certainly can be.
 
         Raises OSError if they cannot.
         """
-        local = self.local
-        if local is not None:
-            local.prepare(folder)
-            return Workplace(local, folder, None)
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(folder)
+            return Workplace(storage, folder, None)
         cache = self.cache
         try:
             cache.prove()
@@ -400,7 +427,7 @@ class ArtifactStore:
 
     # -- artifacts
 
-    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> reading.Outcome:
+    def look(self, address: Address, origin: Origin, injected: FileIO[Any] | str | None = None) -> Outcome:
         """Look for an artifact and load it; see ``reading`` for what may be found and raised."""
         return reading.look(self, address, origin, injected)
 
@@ -423,12 +450,20 @@ class ArtifactStore:
         return reading.lineage(self, address)
 
     def persist(
-        self, address: Address, payload: Any, draft: publication.Draft, choices: Iterator[Choice]
+        self,
+        address: Address,
+        payload: Any,
+        draft: publication.Draft,
+        choices: Iterator[Choice],
+        beside: Lock | None = None,
     ) -> commit.Committed:
-        """Commit an artifact; see ``commit``."""
-        from persistable.commit import persist  # on first use, as everything that a hit does without
+        """Commit an artifact; see ``commit``. ``beside`` is the lock under which it was generated, if there is one."""
+        global _persist
+        if _persist is None:
+            from persistable.commit import persist as _persist
 
-        return persist(self, address, payload, draft, choices)
+        committed: commit.Committed = _persist(self, address, payload, draft, choices, beside)
+        return committed
 
     def prepare(self, address: Address, origin: Origin) -> None:
         """Prove, before anything is generated, that it could be persisted.
@@ -438,12 +473,15 @@ class ArtifactStore:
             ForeignArtifactError: the artifact of another class would be overwritten.
             RecordSchemaError: the artifact of a newer persistable would be.
         """
-        from persistable.publication import standing
+        global _standing
+        if _standing is None:
+            from persistable.publication import standing as _standing
 
-        self.storage.prepare(address.folder)
-        if self.local is None:
+        storage = self.storage
+        storage.prepare(address.folder)
+        if not isinstance(storage, LocalStorage):
             self.workplace(address.folder)
-        standing(self.storage, address, origin)
+        _standing(storage, address, origin)
 
     def foresee(self, address: Address, payload_type: type | None, injected: FileIO[Any] | str | None) -> None:
         """Tell what would go wrong with the format after generating, before: as far as format or type are known.
@@ -471,14 +509,28 @@ class ArtifactStore:
         if trust.needs_signature:
             objection = (folder.path, "is to have signed artifacts only, and there is no signing_key")
         if objection is not None:
-            warnings.warn(
+            from persistable.notice import warn
+
+            warn(
                 f"{address.name!r} {'is about to be' if certain else 'says no payload type, and may be'} persisted in "
                 f"format {choice.format!r}, which this store would refuse to load: {objection[0]} {objection[1]}. Set "
                 "trust= on the store (or PERSISTABLE_TRUST), tighten the permissions, have artifacts signed "
                 "(signing_key=), or choose a data-only format.",
                 TrustWarning,
-                stacklevel=5,
             )
+
+    def may_hold(self, address: Address) -> bool:
+        """Whether there may be an artifact; False, after a single step, where its record is certainly not there."""
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
+            return True
+        try:
+            os.close(os.open(f"{storage.root}/{address.record}", READING))
+        except FileNotFoundError:
+            return False
+        except OSError:  # which looking for it will tell of
+            pass
+        return True
 
     def generating(self, address: Address, logger: Logger | None = None) -> Lock:
         """Take the lock under which a key is generated once; a context manager. ``logger`` is told of a long wait.
@@ -487,61 +539,80 @@ class ArtifactStore:
             PermissionError: the store cannot be written to.
             LockTimeoutError: somebody else has held it for ``lock_timeout`` seconds.
         """
-        self.workplace(address.folder)  # elsewhere the lease has to be written, too
+        storage = self._storage or self.storage
+        if isinstance(storage, LocalStorage):
+            storage.prepare(address.folder)
+        else:
+            self.workplace(address.folder)  # the lease has to be written, too
         return self._locked(address, logger, to_generate=True)
 
-    def committing(self, address: Address) -> Lock:
-        """Take the short lock under which the state of a key is changed; a context manager."""
-        return self._locked(address)
+    def committing(self, address: Address, beside: Lock | None = None) -> Lock:
+        """Take the short lock under which the state of a key is changed; a context manager.
 
-    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
-        from persistable.lock import COMMIT, GENERATE, Lock, NotFree  # on first use: a hit takes no lock
+        ``beside`` is the lock under which it was generated, if there is one.
+        """
+        return self._locked(address, beside=beside)
 
-        def tell(owner: str | None) -> None:
-            import threading
-
-            from persistable.display import printable
-            from persistable.generation import Generation, thread_generating
-            from persistable.logging import payload_logger
-
-            told = logger or payload_logger(address.folder)
-            told.warning(
-                "waiting for %s, which is generating %s (key %s)",
-                owner or "another process",
-                printable(address.name),
-                address.key,
-            )
-            thread = thread_generating(Generation(address.key, self.location))
-            if thread is not None and to_generate:
-                told.warning(
-                    "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
-                    "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
-                    "and are to be other ones than itself",
-                    thread,
-                    threading.current_thread().name,
-                )
+    def _locked(
+        self,
+        address: Address,
+        logger: Logger | None = None,
+        *,
+        to_generate: bool = False,
+        beside: Lock | None = None,
+    ) -> Lock:
+        global _lock
+        if _lock is None:
+            from persistable import lock as _lock
 
         timeout = self.lock_timeout
         if timeout is not None and not to_generate:
             timeout = max(timeout, _COMMIT_PATIENCE)
-        storage = self.storage
+        storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
+        purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
+            if isinstance(storage, LocalStorage):
+                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
-                purpose = GENERATE if to_generate else COMMIT
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
-                return Lock(None)  # the record is put on condition
+                nobody: Lock = _lock.Lock(None)  # the record is put on condition
+                return nobody
             from persistable import lease
 
             taken = lease.acquire(storage, address.folder, address.key, timeout=timeout, on_wait=tell)
             if not taken.exclusive:  # nothing was written for it, so nobody knows yet whether anything can be
                 storage.prepare(address.folder)
             return taken
-        except NotFree as error:
+        except _lock.NotFree as error:
             seconds = timeout or 0.0
             raise LockTimeoutError(name=address.name, key=address.key, seconds=seconds, owner=error.owner) from error
 
-    def quarantine(self, address: Address, damaged: reading.Damaged) -> bool:
+    def _tell_of_wait(self, address: Address, logger: Logger | None, to_generate: bool, owner: str | None) -> None:
+        import threading
+
+        from persistable.display import printable
+        from persistable.generation import Generation, thread_generating
+        from persistable.logging import payload_logger
+
+        told = logger or payload_logger(address.folder)
+        told.warning(
+            "waiting for %s, which is generating %s (key %s)",
+            owner or "another process",
+            printable(address.name),
+            address.key,
+        )
+        thread = thread_generating(Generation(address.key, self.location))
+        if thread is not None and to_generate:
+            told.warning(
+                "that is the thread %r of this very process: if this thread (%r) was started by its generation, "
+                "both wait for ever; payloads that a generation needs are to be loaded before threads are started, "
+                "and are to be other ones than itself",
+                thread,
+                threading.current_thread().name,
+            )
+
+    def quarantine(self, address: Address, damaged: Damaged) -> bool:
         """Move a damaged artifact aside, if it is still the one that was judged; return whether it was."""
         from persistable.quarantine import quarantine
 
@@ -556,13 +627,14 @@ class ArtifactStore:
 
     def note(self, event: str, address: Address, detail: str = "") -> None:
         """Add a line to the log of the payload's folder, if there is one."""
-        storage = self.local
-        if storage is None:
+        global _note
+        storage = self._storage or self.storage
+        if not isinstance(storage, LocalStorage):
             return
-        from persistable.journal import note
+        if _note is None:
+            from persistable.journal import note as _note
 
-        folder = storage.local_path(address.folder)
-        note(folder, event, address.name, address.key, detail, mode=storage.file_mode)
+        _note(f"{storage.root}/{address.folder}", event, address.name, address.key, detail, storage.file_mode)
 
     # -- upkeep
 
@@ -615,73 +687,15 @@ class ArtifactStore:
         return upkeep.sweep(self, grace, quarantined)
 
 
-def _located(location: Any) -> str:
-    if isinstance(location, str):
-        if location[:7].lower() == "file://":
-            from urllib.parse import unquote, urlsplit
+def _registry(registry: object) -> Registry:
+    from persistable.registry import Registry
 
-            url = urlsplit(location)
-            if url.netloc not in ("", "localhost") or not url.path:
-                raise ValueError(f"data_dir {location!r} is not a local folder: give file:///path, or the path")
-            location = unquote(url.path)
-        elif re.match(_URL, location):
-            from persistable.redaction import has_credentials, redacted
-
-            if has_credentials(location):  # a location is shown, logged and pickled
-                raise ValueError(f"data_dir {redacted(location)!r} has credentials in it: give them as storage_options")
-            scheme, _, rest = location.partition("://")
-            if not rest.strip("/"):
-                raise ValueError(f"data_dir {location!r} names no place: give {scheme}://… with a bucket, host or path")
-            return location.rstrip("/")
-        elif re.match(_LOST_URL, location):
-            raise ValueError(f"data_dir {location!r} has lost a slash: give {location.replace(':/', '://', 1)!r}")
-    elif isinstance(location, os.PathLike):
-        location = os.fspath(location)
-        if isinstance(location, str) and re.match(_LOST_URL, location):
-            raise ValueError(f"{location!r} was a URL before it became a path: give it as a str")
-    if not isinstance(location, str):
-        raise TypeError(f"data_dir {location!r} is a {type(location).__qualname__}: give a Path, a str or a URL")
-    if not location or "\0" in location:
-        raise ValueError(f"data_dir {location!r} is not a path")
-    if not os.path.isabs(location):
-        location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
-    return location.rstrip("/") or "/"
-
-
-def _cache(location: Any) -> str:
-    from persistable.cache import OFF
-
-    if not isinstance(location, str | os.PathLike) or not os.fspath(location):
-        raise ValueError(f"cache={location!r}: give a folder, or 'off'")
-    location = os.fspath(location)
-    return OFF if location == OFF else _located(os.path.expanduser(location))
-
-
-def _bytes(name: str, value: object) -> int:
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        with suppress(ValueError):
-            if int(value) >= 0:
-                return int(value)
-    raise ValueError(f"{name}={value!r}: give a number of bytes, at least 0")
+    if not isinstance(registry, Registry):
+        raise TypeError(f"registry={registry!r}: give a Registry, such as Registry(prefer={{…}})")
+    return registry
 
 
 _trust = functools.lru_cache(maxsize=16)(Trust)
-
-_SETTINGS = ["TRUST", "VERIFY", "DURABILITY", "LOCK_TIMEOUT", "KEEP_REJECTED", "SIGNING_KEY", "CACHE", "CACHE_BYTES"]
-_VARIABLES = {name: f"PERSISTABLE_{name}" for name in _SETTINGS}
-_ENCODED = [os.environ.encodekey(name) for name in _VARIABLES.values()]
-
-
-def _setting(name: str, default: str) -> str:
-    return os.environ.get(_VARIABLES[name]) or default
-
-
-def _environment() -> tuple[object, ...]:
-    """Return what the environment says of all settings, in no particular form."""
-    # the dict behind os.environ answers in 40 ns, os.environ itself in 1 µs
-    data = getattr(os.environ, "_data", None)
-    return tuple(map(os.environ.get, _VARIABLES.values()) if data is None else map(data.get, _ENCODED))
-
 
 _shared = functools.lru_cache(maxsize=64)(lambda path, _: ArtifactStore(path))
 
@@ -696,26 +710,6 @@ def store_at(data_dir: str | os.PathLike[str]) -> ArtifactStore:
         path: object = os.fspath(data_dir)
     except TypeError:
         path = None
-    if type(path) is not str or not (path.startswith("/") or re.match(_URL, path)):
+    if type(path) is not str or not (path.startswith("/") or is_url(path)):
         return ArtifactStore(data_dir)
-    return _shared(path, _environment())
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
-    return value
-
-
-def _seconds(value: float | str | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        raise ValueError(f"lock_timeout={value!r}: give seconds, at least 0, or None to wait")
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not seconds >= 0:
-        raise ValueError(f"lock_timeout={value!r}: give seconds, at least 0, or None to wait")
-    return seconds
+    return _shared(path, environment())

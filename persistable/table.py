@@ -24,7 +24,6 @@ __all__ = [
     "StorageClaim",
     "Table",
     "is_first_party",
-    "meant_scheme",
     "tabulate",
 ]
 
@@ -58,13 +57,6 @@ FIRST_PARTY_STORAGES: Mapping[str, str] = {
     "fsspec+*": "persistable-fsspec",
     "*": "persistable-fsspec",
 }
-# what others call these schemes, or write in their place
-_MEANT: Mapping[str, str] = {
-    **dict.fromkeys(("aws", "minio", "r2", "s3a", "s3n"), "s3"),
-    **dict.fromkeys(("abfs", "abfss", "adl", "azure", "blob", "wasb", "wasbs"), "az"),
-    **dict.fromkeys(("gcs", "google"), "gs"),
-    **dict.fromkeys(("scp", "ssh", "sshfs"), "sftp"),
-}
 
 _DISTRIBUTIONS = {
     CORE,
@@ -72,20 +64,6 @@ _DISTRIBUTIONS = {
     *FIRST_PARTY_ENCODERS.values(),
     *FIRST_PARTY_STORAGES.values(),
 }
-
-
-def meant_scheme(scheme: str, known: Iterable[str] = ()) -> str | None:
-    """Return the URL scheme that somebody may have meant: of first-party storages, or another that is known."""
-    import difflib
-
-    if scheme in _MEANT:
-        return _MEANT[scheme]
-    served = [known for known in FIRST_PARTY_STORAGES if not known.endswith("*")]
-    # of two letters one may be wrong, which is half of them
-    near = difflib.get_close_matches(scheme, {*known, *served}, n=1) or [
-        other for other in served if len(other) == len(scheme) == 2 and other[0] == scheme[0]
-    ]
-    return near[0] if near else None
 
 
 class Claim(NamedTuple):

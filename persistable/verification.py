@@ -15,6 +15,7 @@ from persistable import naming, reading
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.identity import canonical, key_of
+from persistable.outcome import Damaged
 from persistable.record import Damage, Record, UnknownSchema
 from persistable.upkeep import records
 
@@ -69,7 +70,11 @@ def check(
     """Verify every artifact; see ``ArtifactStore.check``."""
     from concurrent.futures import ThreadPoolExecutor
 
-    workers = min(8, (os.cpu_count() or 1) + 1) if workers is None else workers
+    if workers is None:
+        workers = min(8, (os.cpu_count() or 1) + 1)
+    elif workers < 1:
+        raise ValueError(f"workers={workers!r}: give a number of threads, at least 1")
+    _ = store.signing_key  # what is wrong with it is wrong with no artifact
     done = size = 0
     with _Notes(_outside(store, resume)) as notes, ThreadPoolExecutor(workers, "persistable-verify") as pool:
         names = _Shared(records(store))
@@ -263,7 +268,7 @@ def _quarantined(store: ArtifactStore, judged: _Judged, damage: Damage) -> Findi
     finding = judged.finding
     folder = finding.path.rpartition("/")[0].rpartition("/")[2]
     address = Address(finding.name, folder, finding.key)
-    damaged = reading.Damaged(damage.path or finding.path, damage.reason, judged.raw)
+    damaged = Damaged(damage.path or finding.path, damage.reason, judged.raw)
     try:
         return finding._replace(quarantined=store.quarantine(address, damaged))
     except OSError as error:

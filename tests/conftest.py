@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from installed import Site
+from made_up import libraries
 
 from persistable.testing import isolated_registry
 
@@ -43,4 +44,4 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(folder, monkeypatch)
 
 
-__all__ = ["isolated_registry", "open_folder", "site"]
+__all__ = ["isolated_registry", "libraries", "open_folder", "site"]

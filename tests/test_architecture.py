@@ -45,6 +45,7 @@ ARROWS = {
     "params": "canonical encodable encoding instances secrecy file_content",
     "identity": "canonical",
     "roles": "",
+    "notice": "",
     "payload_type": "",
     # interfaces, and what is behind them
     "io": "encodable exceptions",
@@ -54,41 +55,49 @@ ARROWS = {
     "storage": "exceptions naming",
     "local": "display exceptions lock logging naming storage",
     "spool": "local",
-    "conditions": "exceptions naming storage",
+    "conditions": "exceptions naming notice storage",
     "lease": "conditions display lock logging naming process storage",
     # which format
     "builtin": "hookspecs specs",
-    "discovery": "hookspecs specs",
+    "declarations": "hookspecs specs",
+    "discovery": "declarations specs",
     "table": "discovery specs",
-    "choice": "discovery exceptions io specs table",
+    "diagnosis": "discovery exceptions table",
+    "choice": "diagnosis discovery io specs table",
+    "schemes": "diagnosis discovery exceptions redaction storage table",
+    "encoders": "canonical choice discovery encoding specs table",
     "registry": (
-        "builtin canonical choice discovery display encoding exceptions io logging redaction specs storage table "
+        "builtin choice diagnosis discovery display encoders exceptions io logging notice schemes specs storage table "
         "version"
     ),
     # artifacts: read, committed, kept tidy
     "cache": "display local logging naming process record trust",
+    "settings": "cache redaction",
     "remote": "cache digest exceptions local record storage trust",
-    "reading": "address cache digest exceptions io local naming provenance record remote trust",
+    "outcome": "address display exceptions io record",
+    "glance": "address digest io local outcome provenance record",
+    "reading": "address cache digest exceptions glance io local naming outcome provenance record remote trust",
     "publication": "address conditions digest exceptions local naming provenance reading record storage",
     "commit": "address cache digest exceptions io local publication reading record spool",
-    "quarantine": "address digest local naming reading",
+    "quarantine": "address digest local naming outcome",
     "litter": "naming",
     "upkeep": "address exceptions lease litter local naming process record storage",
-    "verification": "address digest identity naming reading record upkeep",
+    "verification": "address digest identity naming outcome reading record upkeep",
     "generation": "",
     "store": (
-        "address cache commit digest display exceptions generation io journal lease local lock logging provenance "
-        "publication quarantine reading record redaction registry remote signing storage trust upkeep verification"
+        "address cache commit digest display exceptions generation io journal lease local lock logging notice "
+        "outcome provenance publication quarantine reading record redaction registry remote settings signing storage "
+        "trust upkeep verification"
     ),
     # the life cycle
     "base": (
-        "address commit display exceptions generation identity io logging naming params payload_type provenance "
-        "reading record roles store"
+        "address commit display exceptions generation identity io logging naming notice outcome params "
+        "payload_type provenance record roles store"
     ),
     "data": "encodable params",
     "__init__": "base io params store version",
     # the command line
-    "cli": "discovery display registry signing store version",
+    "cli": "discovery display exceptions registry signing store version",
     "__main__": "cli",
 }
 # sketched in the design, not all of them there yet
@@ -100,7 +109,7 @@ NEWER = {"annotationlib"}  # of the standard library, since 3.14
 DEPENDENCIES = {"pluggy", "xxhash", "filelock", "typing_extensions"}
 OPTIONAL = {"platformdirs"}  # done without where it is not installed; every storage plugin brings it
 FIRST_USE = {
-    "pluggy": {"hookspecs", "discovery"},
+    "pluggy": {"hookspecs", "declarations"},
     "xxhash": {"digest"},
     "filelock": {"lock"},
     "platformdirs": {"cache"},
@@ -155,6 +164,18 @@ def test_the_drawing_has_no_circle_and_nothing_superfluous() -> None:
             unused = set(row.split()) - arrows(MODULES[name])
             assert not unused, f"{name} does not import {unused}"
     assert above - MODULES.keys() <= NOT_YET
+
+
+def test_the_map_of_the_design_names_every_module() -> None:
+    """docs/design.md says where each idea lives, and names no module that is not there."""
+    design = ROOT / "docs" / "design.md"
+    if not design.exists():
+        pytest.skip("the package is not tested from its source tree")
+    rows = re.findall(
+        r"^\| [^|]+ \| (.*) \|$", design.read_text(encoding="utf-8").partition("## The key")[0], re.MULTILINE
+    )
+    named = [name for row in rows for name in re.findall(r"(?:^|· )`(\w+)`", row)]
+    assert sorted(named) == sorted([*MODULES.keys() - {"__init__", "__main__"}, *BESIDE])
 
 
 def test_nobody_imports_a_plugin_or_a_payload_library() -> None:

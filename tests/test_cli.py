@@ -47,7 +47,7 @@ def test_plugins_are_listed_with_what_they_bring(capsys: pytest.CaptureFixture[s
     assert cli.main(["plugins"]) == 0
     printed, noise = capsys.readouterr()
     assert printed == (
-        f"NAME         DISTRIBUTION  VERSION     STATUS    FORMATS\n"
+        f"NAME         DISTRIBUTION  VERSION     STATUS    FORMATS AND STORAGES\n"
         f"persistable  persistable   {VERSION}  loaded    pickle, json, text\n"
         f"broken       broken-dist   0.1         failed    ValueError: several lines, ünïcode\n"
         f"cloud        cloud-dist    1.0         loaded    cloud://, tape://\n"
@@ -244,3 +244,70 @@ def test_notes_do_not_lie_within_the_store(tmp_path: Path, capsys: pytest.Captur
         assert cli.main(["verify", str(tmp_path / "data"), "--resume", str(notes)]) == 2
         assert "lies within the store" in capsys.readouterr().err
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def damage(root: Path, count: int) -> None:
+    """Make a store with so many records that are none."""
+    (root / "a").mkdir()
+    for number in range(count):
+        (root / "a" / f"{number:032x}.json").write_bytes(b"{}")
+
+
+def test_whoever_has_read_enough_may_go(tmp_path: Path) -> None:
+    """A closed pipe ends the command without a word, as it does others."""
+    damage(tmp_path, 1000)  # more than a pipe holds
+    verify = [sys.executable, "-m", "persistable", "verify", str(tmp_path)]
+    with subprocess.Popen(verify, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.readline()
+        command.stdout.close()
+        noise = command.stderr.read().decode()
+    assert command.returncode == 141
+    assert "pipe" not in noise.lower()
+    assert "Traceback" not in noise
+
+
+def test_ctrl_c_ends_a_command_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback, with the status that shells give it."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ArtifactStore, "check", interrupted)
+    assert cli.main(["verify", str(tmp_path)]) == 130
+    assert capsys.readouterr() == ("", "python -m persistable: interrupted\n")
+
+
+def test_a_store_is_not_whole_because_its_key_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped PERSISTABLE_SIGNING_KEY is an error of the command."""
+    monkeypatch.setenv("PERSISTABLE_SIGNING_KEY", str(tmp_path / "nowhere"))
+    (tmp_path / "data").mkdir()
+    assert cli.main(["verify", str(tmp_path / "data")]) == 2
+    assert "nowhere is not there" in capsys.readouterr().err
+
+
+def test_workers_that_do_nothing_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the argument."""
+    assert cli.main(["verify", str(tmp_path), "--workers=0"]) == 2
+    assert capsys.readouterr().err == "python -m persistable: workers=0: give a number of threads, at least 1\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_for_terminals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    """There the line is written over; in a file there is one line at the end."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr("time.monotonic", iter(range(10**6)).__next__)
+    damage(tmp_path, 3)
+    assert cli.main(["verify", str(tmp_path), "--workers=1"]) == 1
+    printed, noise = capsys.readouterr()
+    assert printed.count("\n") == 3
+    assert noise.endswith("3 artifacts, 0 MB, 3 with problems\n")
+    assert ("\r" in noise) is terminal
+    assert (noise.count("artifacts") > 1) is terminal

@@ -22,6 +22,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# those of the other plugins need servers, which the tests of those plugins have
+OF_PLUGINS = [ROOT / "plugins" / f"persistable-{name}" / "README.md" for name in ("arrow", "avro", "fsspec", "numpy")]
 COMMAND = "python3 -m venv .venv && .venv/bin/python -m pip install -r requirements-dev.txt && .venv/bin/python"
 
 # blocks that are not executed: (document, line) and why
@@ -56,14 +58,22 @@ def is_there(module: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def shown(document: Path) -> str:
+    return document.relative_to(ROOT).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *OF_PLUGINS], ids=shown)
 def test_every_python_block_runs(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The blocks of a document are one program, run in an empty folder."""
+    plugin = document.parent.name.replace("-", "_")
+    if document in OF_PLUGINS and not is_there(plugin):
+        pytest.skip(f"{plugin} is not installed")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSISTABLE_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
-    module = types.ModuleType(f"{document.stem.lower()}_of_persistable")
+    module = types.ModuleType(re.sub(r"\W", "_", shown(document)).lower())
     monkeypatch.setitem(sys.modules, module.__name__, module)
     before = set(sys.modules)
     try:
@@ -106,9 +116,9 @@ def test_excused_blocks_exist() -> None:
 
 def test_no_python_is_hidden_from_the_tests() -> None:
     """Every block that is marked as Python, in whatever way, is among those that run."""
-    for document in DOCUMENTS:
+    for document in [*DOCUMENTS, *OF_PLUGINS]:
         marked = _MARKED.findall(document.read_text(encoding="utf-8"))
-        assert len(marked) == len(blocks(document)), document.name
+        assert len(marked) == len(blocks(document)), shown(document)
 
 
 def commands(section: str) -> list[str]:
@@ -126,10 +136,11 @@ def test_readme_has_exactly_the_two_commands() -> None:
 
 def test_every_relative_link_leads_somewhere() -> None:
     """Links between documents, and to files of the tree, exist."""
-    for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+    others = [*(ROOT / "plugins").glob("*/README.md"), *(ROOT / "examples").glob("*/README.md")]
+    for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *others]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+                assert (document.parent / target).exists(), f"{shown(document)}: {target}"
 
 
 def test_every_document_is_in_the_navigation() -> None:

@@ -53,7 +53,7 @@ def test_attrs_instances_are_encoded_by_their_attributes():
     more.more = 1
     texts = [encode(value) for value in (Slotted(1), Slotted(2), Slotted(1, quiet=1), Open(1), more)]
     assert len(set(texts)) == 5
-    with pytest.raises(UnkeyableParamError, match="decorate it"):
+    with pytest.raises(UnkeyableParamError, match="Decorate it"):
         encode(Looks(1))
 
 

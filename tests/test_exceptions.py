@@ -252,6 +252,22 @@ def test_errors_travel_whole(error: PersistableError, way: str) -> None:
     assert "seen by a worker" in error.__notes__
 
 
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@pytest.mark.parametrize("cls", classes().values(), ids=classes())
+def test_what_an_error_is_made_from_it_keeps(cls: type[Exception]) -> None:
+    """Each argument is an attribute of that name; what is only said is in the message."""
+    values: dict[str, Any] = {"known": ("a",), "candidates": (("a", "b"),), "seconds": 1.5, "cause": ValueError("why")}
+    values["disabled"] = False  # else that is the reason
+    parameters = inspect.signature(cls.__init__).parameters
+    names = [name for name, parameter in parameters.items() if parameter.kind not in _VARIADIC and name != "self"]
+    given = {name: values.get(name, f"<{name}>") for name in names}
+    error = cls(**given)
+    for name in {*given} - {"message", "repair", "cause"}:
+        assert getattr(error, name) == given[name], name
+
+
 def test_attributes() -> None:
     """Handlers find what they need as attributes, the builtin's own included."""
     missing = MissingArtifactError(**PLACE)

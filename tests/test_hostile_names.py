@@ -167,7 +167,7 @@ def test_a_secret_of_a_class_that_is_no_dataclass_is_refused(tmp_path: Path) -> 
         def __init__(self, token: str) -> None:
             self.token = token
 
-    with pytest.raises(UnkeyableParamError, match=r"token is declared by param.*decorate it with @dataclass"):
+    with pytest.raises(UnkeyableParamError, match=r"token is declared by param.*Decorate it with @dataclass"):
         Persistable(fast(tmp_path), Forgotten(SECRET), payload_name="x")
     assert files(tmp_path) == {}
 

@@ -96,7 +96,49 @@ def test_other_keys_do_not_wait(kind: str, tmp_path) -> None:
             assert other.exclusive
         with pytest.raises(TimeoutError):
             lock.acquire(f"{tmp_path}/x", KEY, lock.GENERATE, timeout=0)
-    assert lock._held == set() or not list(lock._held)
+    assert [held() for held in lock._held.values() if held() is not None] == []
+
+
+@needs_ranges
+def test_one_file_for_both_purposes(tmp_path) -> None:
+    """A lock beside another one uses its open file, is a lock of its own, and leaves the other one as it is."""
+    folder = str(tmp_path)
+    with lock.acquire(folder, KEY, lock.GENERATE) as generating:
+        before = len(os.listdir("/proc/self/fd"))
+        with lock.acquire(folder, KEY, lock.COMMIT, beside=generating) as committing:
+            assert len(os.listdir("/proc/self/fd")) == before
+            with pytest.raises(TimeoutError):
+                lock.acquire(folder, KEY, lock.COMMIT, timeout=0)
+        assert not committing.exclusive
+        lock.acquire(folder, KEY, lock.COMMIT, timeout=0).release()
+        with pytest.raises(TimeoutError):
+            lock.acquire(folder, KEY, lock.GENERATE, timeout=0)
+    lock.acquire(folder, KEY, lock.GENERATE, timeout=0).release()
+    late = lock.acquire(folder, KEY, lock.COMMIT, beside=generating)  # which is released: it opens its own
+    assert late.exclusive
+    late.release()
+
+
+@needs_ranges
+def test_beside_a_lock_whose_file_was_deleted(tmp_path) -> None:
+    """If the folder was cleared while the other lock was held, the file that is there now is locked."""
+    folder = str(tmp_path)
+    with lock.acquire(folder, KEY, lock.GENERATE) as generating:
+        (tmp_path / ".lock").unlink()
+        with lock.acquire(folder, KEY, lock.COMMIT, beside=generating), pytest.raises(TimeoutError):
+            lock.acquire(folder, KEY, lock.COMMIT, timeout=0)
+
+
+@needs_ranges
+def test_a_forked_child_drops_both(tmp_path) -> None:
+    """A child that is forked under two locks of one file closes it once, and holds neither."""
+    with (
+        lock.acquire(str(tmp_path), KEY, lock.GENERATE) as generating,
+        lock.acquire(str(tmp_path), KEY, lock.COMMIT, beside=generating) as committing,
+    ):
+        assert in_child(lambda: (generating.exclusive, committing.exclusive)) == (False, False)
+        with pytest.raises(TimeoutError):
+            lock.acquire(str(tmp_path), KEY, lock.COMMIT, timeout=0)
 
 
 def test_owner_killed(kind: str, tmp_path) -> None:

@@ -334,6 +334,21 @@ def test_what_is_no_params_object_is_refused(params):
         snapshot(params)
 
 
+@pytest.mark.parametrize(
+    ("params", "repair"),
+    [
+        (None, r"give PersistableParams\(\)"),
+        (Inner, r"Give an instance: Inner\("),
+        ({"n": 1}, "Derive one from PersistableParams"),
+    ],
+)
+def test_what_to_give_instead_of_it_is_said(params, repair):
+    """An encoder or tracked=False would be no help: the error says what is."""
+    with pytest.raises(UnkeyableParamError, match=repair) as caught:
+        snapshot(params)
+    assert "tracked=False" not in str(caught.value)
+
+
 def test_a_forgotten_decorator_is_refused():
     """Annotated values of an undecorated subclass would not be in the key."""
 
@@ -345,7 +360,7 @@ def test_a_forgotten_decorator_is_refused():
         limit: typing.ClassVar[int] = 3
 
     for cls in (Forgot, Base):
-        with pytest.raises(UnkeyableParamError, match="decorate it with @dataclass") as caught:
+        with pytest.raises(UnkeyableParamError, match="Decorate it with @dataclass") as caught:
             snapshot(cls())
         assert caught.value.path == "params"
 

@@ -3,6 +3,7 @@
 import copy
 import errno
 import io
+import itertools
 import logging
 import os
 import pickle
@@ -49,7 +50,6 @@ from persistable.exceptions import (
     UnknownFormatError,
     UntrustedArtifactError,
 )
-from persistable.local import LocalStorage
 
 KEY = re.compile(r"[0-9a-f]{32}")
 
@@ -630,8 +630,9 @@ def test_damage(data_dir: Path, spoil: Any) -> None:
         NumbersP(data_dir, Params()).load()
     assert Path(caught.value.path) == path
     again = NumbersP(data_dir, Params())
-    with pytest.warns(CorruptArtifactWarning, match="quarantine"):
+    with pytest.warns(CorruptArtifactWarning, match="quarantine") as warned:
         again.load_generate()
+    assert [warning.filename for warning in warned] == [__file__]  # at the line that asked for it
     assert again.called[0] == "generate"
     assert any("quarantine" in name for name in files(data_dir))
     third = NumbersP(data_dir, Params())
@@ -654,14 +655,16 @@ def test_damage_is_left_alone_where_nothing_is_to_be_persisted(data_dir: Path) -
 def test_io_errors_are_never_a_miss(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An I/O error while looking comes out as it is, and nothing is generated."""
 
-    def fail(storage: Any, folder: str) -> Any:
-        raise OSError(errno.EIO, "Input/output error", folder)
+    def fail(path: Any, *arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", path)
 
-    monkeypatch.setattr(LocalStorage, "enter", fail)
     p = NumbersP(data_dir, Params())
-    for method in (p.load, p.load_generate):
-        with pytest.raises(OSError, match="Input/output") as caught:
-            method()
+    data_dir.joinpath("numbers_p").mkdir(parents=True)
+    for call, method in itertools.product(("lstat", "open"), (p.load, p.load_generate)):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, fail)
+            with pytest.raises(OSError, match="Input/output") as caught:
+                method()
         assert caught.value.errno == errno.EIO
     assert p.called == []
 
@@ -1659,3 +1662,23 @@ def test_a_generation_that_waits_for_its_own_thread_is_told(
         pass
     assert "waiting for" in caplog.text
     assert "this very process" not in caplog.text
+
+
+def test_an_error_of_a_generation_says_of_which(data_dir: Path) -> None:
+    """What a generation raises comes out as it was, with a note of whose generation it was, also from upstream."""
+
+    class FailsP(Persistable[int, Params]):
+        def _generate_payload(self, **untracked: Any) -> int:
+            raise ZeroDivisionError("its own")
+
+    class AboveP(Persistable[int, Params]):
+        def _generate_payload(self, **untracked: Any) -> int:
+            (below,) = self.tracked_persistable_dependencies
+            return int(below.payload)
+
+    below = FailsP(data_dir, Params())
+    above = AboveP(data_dir, Params(), [below])
+    with pytest.raises(ZeroDivisionError, match="its own") as caught:
+        above.load_generate()
+    notes = [f"raised while generating {made.payload_name!r} (key {made.key})" for made in (below, above)]
+    assert caught.value.__notes__ == notes

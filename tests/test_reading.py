@@ -636,3 +636,17 @@ def test_a_hit_leaves_no_descriptor(tmp_path) -> None:
             loaded(tmp_path, n=3)
     assert len(os.listdir("/proc/self/fd")) == before
     assert json.loads(record_path(made).read_bytes())["key"] == made.key
+
+
+def test_a_payload_that_is_whole_and_cannot_be_read_is_told_from_damage(tmp_path, monkeypatch) -> None:
+    """What a parser raises on the bytes that were written has a note that says so, whichever way they are read."""
+    for io in ("pickle", ByPath()):
+        for settings in ({}, {"verify": "size"}):
+            made = stored(fast(tmp_path, **settings), types.SimpleNamespace(x=1), payload_io=io)
+            with monkeypatch.context() as patched:
+                patched.delattr(types, "SimpleNamespace")
+                with pytest.raises(AttributeError, match="SimpleNamespace") as caught:
+                    made.load()
+            (note,) = caught.value.__notes__
+            assert f"{payload_path(made)}, which is as it was written" in note
+            assert "generate() it anew" in note

@@ -12,7 +12,7 @@ from specimens import blob, fast, loaded, stored
 
 from persistable.exceptions import CorruptArtifactError, RecordSchemaError
 from persistable.identity import identify, indented
-from persistable.record import SCHEMA, Damage, PayloadEntry, PayloadFile, Record, UnknownSchema, render
+from persistable.record import SCHEMA, Damage, PayloadEntry, PayloadFile, Record, UnknownSchema, members, render
 
 KEY = "0123456789abcdef0123456789abcdef"
 PROVENANCE = {"created": "2026-01-01T00:00:00.000Z", "seconds": 0.5, "class": "m:C", "versions": {}}
@@ -27,7 +27,7 @@ def rendered(path: str = f"{KEY}-00000000.pickle", **changed: object) -> bytes:
         "untracked_params": {},
         "lineage": None,
         "payload": PayloadEntry("pickle", 1, None, "int", "", {}, [PayloadFile(path, 5, "xxh3_128:00")]),
-        "provenance": PROVENANCE,
+        "provenance": members(PROVENANCE),
         "algorithm": "xxh3_128",
     }
     return render(**(given | changed))

@@ -77,6 +77,16 @@ def test_a_bad_key_file_is_refused(tmp_path: Path, content: str, mode: int, matc
     assert "xyz" not in str(caught.value)
 
 
+def test_a_key_file_that_is_not_there_is_no_missing_artifact(tmp_path: Path) -> None:
+    """Nothing is loaded, stored or found whole without the key that was asked for, and nobody takes it for a miss."""
+    stored(fast(tmp_path / "data"), VALUE)
+    store = fast(tmp_path / "data", signing_key=tmp_path / "nowhere")
+    for use in (lambda: loaded(store), lambda: stored(store, VALUE), lambda: list(store.check())):
+        with pytest.raises(SigningKeyError, match=r"nowhere is not there.*keygen") as caught:
+            use()
+        assert not isinstance(caught.value, FileNotFoundError)
+
+
 @pytest.mark.skipif(not ROOT, reason="only root gives files away")
 def test_a_key_file_of_somebody_else_is_refused(key: Path) -> None:
     """Its owner could have others sign, whoever may read it."""

@@ -331,8 +331,10 @@ def test_rejected_payload_is_kept(tmp_path) -> None:
     """A payload that fails its validation is kept in quarantine with the error, one per key, and never served."""
     made = PickyP(fast(tmp_path), BlobParams(), payload_name="blob")
     for value in ("first", "second"):
-        with pytest.raises(InvalidPayloadError):
+        with pytest.raises(InvalidPayloadError) as caught:
             made.load_generate(value=value)
+        where = tmp_path / "blob" / "quarantine" / f"{made.key}.rejected.pickle"
+        assert caught.value.__notes__ == [f"the payload was kept, for pickle.load: {where}"]
     kept = files(tmp_path / "blob" / "quarantine")
     assert sorted(kept) == [f"{made.key}.rejected.pickle", f"{made.key}.rejected.txt"]
     assert pickle.loads(kept[f"{made.key}.rejected.pickle"]) == "second"
@@ -347,8 +349,9 @@ def test_rejected_payload_is_kept(tmp_path) -> None:
 def test_rejected_payload_that_cannot_be_kept(tmp_path) -> None:
     """A rejected payload that cannot be pickled either leaves the error alone, and no temp."""
     made = PickyP(fast(tmp_path), BlobParams(), payload_name="blob")
-    with pytest.raises(InvalidPayloadError):
+    with pytest.raises(InvalidPayloadError) as caught:
         made.load_generate(value=lambda: lambda: 0)
+    assert not hasattr(caught.value, "__notes__")
     assert list(files(tmp_path / "blob" / "quarantine")) == [f"{made.key}.rejected.txt"]
     assert temps(tmp_path) == []
 
@@ -601,3 +604,18 @@ def test_a_record_that_is_a_link_does_not_hide_the_others(tmp_path) -> None:
     assert other.key in {address.key for address in fast(tmp_path).list()}
     assert made.key not in {address.key for address in fast(tmp_path).list()}
     assert [finding.key for finding in fast(tmp_path).check() if finding.problem] == [made.key]
+
+
+def test_a_tilde_stands_for_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a shell, and as a path; a folder that is really called so is given as ./~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for given in ("~/data", Path("~/data")):
+        assert ArtifactStore(given).location == f"{tmp_path}/data"
+    assert ArtifactStore("./~/data").location == f"{tmp_path}/./~/data"
+
+
+def test_a_registry_is_a_registry(tmp_path: Path) -> None:
+    """Preferences alone are refused at once, with the way to give them."""
+    with pytest.raises(TypeError, match=r"registry=\{'a.B': 'csv'\}: give a Registry, such as Registry\(prefer="):
+        ArtifactStore(tmp_path, registry={"a.B": "csv"})  # type: ignore[arg-type]

@@ -213,21 +213,64 @@ def test_quarantine_is_swept_after_its_own_grace(data: Path) -> None:
         blob(store, payload_name="nothing").load()
 
 
+def rewritten(record: Path, old: bytes, new: bytes) -> None:
+    """Change a record, and its check with it."""
+    body = record.read_bytes()
+    body = body[: body.rindex(b'"check"')]
+    assert old in body
+    body = body.replace(old, new, 1)
+    record.write_bytes(body + f'"check": "{digest_of(body)}"\n}}\n'.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem", "damage"),
+    [
+        (b'"record_schema": 1', b'"record_schema": 99', "has the unknown record schema 99", False),
+        (b'"n":1', b'"n":2', "has an identity of another key", True),
+    ],
+)
+def test_a_record_that_is_whole_and_wrong_is_reported(
+    tmp_path: Path, old: bytes, new: bytes, problem: str, damage: bool
+) -> None:
+    """One of a newer persistable is no damage, and stays where it is; a key that is not its identity's is."""
+    store = fast(tmp_path)
+    stored(store)
+    record = next(tmp_path.rglob("*.json"))
+    rewritten(record, old, new)
+    [finding] = store.check(quarantine=True)
+    assert problem in str(finding.problem)
+    assert (finding.quarantined, record.exists()) == (damage, not damage)
+
+
+def test_a_lineage_that_is_gone_or_another_is_reported(tmp_path: Path) -> None:
+    """The file is named; the artifact stays, as its payload is whole."""
+    store = fast(tmp_path)
+    stored(store, upstream=True)
+    lineage = next(tmp_path.rglob("*.lineage.json"))
+    content = lineage.read_bytes()
+    lineage.unlink()
+    [finding] = [finding for finding in store.check(quarantine=True) if finding.problem]
+    assert (finding.problem, finding.quarantined) == (f"{lineage} is missing", False)
+    key = next(iter(json.loads(content)))
+    lineage.write_bytes(content.replace(key.encode(), b"0" * 32, 1))
+    record = lineage.with_name(lineage.name.replace(".lineage", ""))
+    rewritten(record, digest_of(content).encode(), digest_of(lineage.read_bytes()).encode())
+    [finding] = [finding for finding in store.check(quarantine=True) if finding.problem]
+    assert (finding.problem, finding.quarantined) == (f"{lineage} has an identity of another key at {'0' * 32}", False)
+
+
 @pytest.mark.parametrize("what", ["identity", "lineage"])
 def test_a_hostile_artifact_does_not_end_the_verification(tmp_path: Path, what: str) -> None:
     """Whoever can make a check can make any record: it is reported, and the others are verified."""
     store = fast(tmp_path)
     hostile, good = stored(store, 1, upstream=True), stored(store, 2, n=2)
     record = next(tmp_path.rglob(f"{hostile.key}.json"))
-    body = record.read_bytes()
-    body = body[: body.rindex(b'"check"')]
     if what == "identity":
-        body = body.replace(b'"params": {', b'"params": {"x": 1e999,', 1)
+        rewritten(record, b'"params": {', b'"params": {"x": 1e999,')
     else:
         lineage = next(tmp_path.rglob("*.lineage.json"))
-        body = body.replace(digest_of(lineage.read_bytes()).encode(), digest_of(b"[1]").encode())
+        rewritten(record, digest_of(lineage.read_bytes()).encode(), digest_of(b"[1]").encode())
         lineage.write_bytes(b"[1]")
-    record.write_bytes(body + f'"check": "{digest_of(body)}"\n}}\n'.encode())
     found = {finding.key: finding.problem for finding in store.check()}
     assert found[good.key] is None
     assert "cannot be verified" in str(found[hostile.key])

@@ -21,6 +21,8 @@ from benchmarks.measure import Lane, Table, remote
 from benchmarks.report import Report
 from persistable import ArtifactStore, Persistable, PersistableParams
 
+_MANY = 2000  # artifacts: more than records are remembered in a process
+
 
 @dataclass
 class TinyParams(PersistableParams):
@@ -40,14 +42,16 @@ class Tiny(Persistable[dict[str, float], TinyParams]):
         return payloads.TINY
 
 
-def load_bare(folder: str) -> Callable[[], Any]:
-    """Return what opens and unpickles a file."""
-    path = f"{folder}/payload.pickle"
-    with open(path, "wb") as file:
-        pickle.dump(payloads.TINY, file, protocol=5)
+def load_bare(folder: str, *, files: int = 1) -> Callable[[], Any]:
+    """Return what opens and unpickles a file, of several one after the other."""
+    paths = [f"{folder}/{number}.pickle" for number in range(files)]
+    for path in paths:
+        with open(path, "wb") as file:
+            pickle.dump(payloads.TINY, file, protocol=5)
+    turn = itertools.cycle(paths)
 
     def load() -> Any:
-        with open(path, "rb") as file:
+        with open(next(turn), "rb") as file:
             return pickle.load(file)
 
     return load
@@ -139,13 +143,19 @@ def run(report: Report) -> None:
 
 
 def hits(report: Report) -> None:
-    """Time hits."""
+    """Time hits: of one artifact again and again, as of the peers, and of so many that none is remembered."""
     folder = report.path("hit")
-    store = ArtifactStore(folder)
-    Tiny(store, TinyParams(1)).load_generate()
+    store = ArtifactStore(folder, durability="fast")
+    for number in range(1, 1 + _MANY):
+        Tiny(store, TinyParams(number)).load_generate()
+    turn = itertools.cycle(range(1, 1 + _MANY))
     lanes = [
         Lane("open + pickle.load", load_bare(report.path("hit-bare")), role="floor"),
+        Lane(
+            f"open + pickle.load, {_MANY} in turn", load_bare(report.path("hit-bare-many"), files=_MANY), role="floor"
+        ),
         Lane("persistable", lambda: Tiny(store, TinyParams(1)).load(), role="ours"),
+        Lane(f"persistable, {_MANY} in turn", lambda: Tiny(store, TinyParams(next(turn))).load(), role="ours"),
         Lane("persistable, a path as data_dir", lambda: Tiny(folder, TinyParams(1)).load(), role="ours"),
     ]
     with_peers(report, "tiny hit", lanes, "hit", seconds=12, judge=judge_hit)

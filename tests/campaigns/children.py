@@ -1,19 +1,22 @@
-"""Children that tell their parent what they are about to do, and namespaces to mount in."""
+"""Children that tell their parent what they are about to do; namespaces to mount in, folders that others may enter."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from specimens import fork
 
 from campaigns.campaign import Unavailable
 
-__all__ = ["child", "mounted", "own_mounts", "require_root", "unmounted"]
+__all__ = ["child", "mounted", "open_folder", "own_mounts", "require_root", "unmounted"]
 
 _CLONE_NEWNS = 0x00020000
 
@@ -32,6 +35,17 @@ def child(work: Callable[[int], None]) -> tuple[int, int]:
             os._exit(status)
     os.close(writer)
     return process, reader
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give a folder that any user may enter, for as long as the block takes."""
+    folder = Path(tempfile.mkdtemp(prefix="persistable-campaign-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def require_root(what: str) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from specimens import NOBODY, blob, files, in_child, stored
 
 from campaigns.campaign import Campaign, Setting, Tally
-from campaigns.children import mounted, own_mounts, require_root, unmounted
+from campaigns.children import mounted, open_folder, own_mounts, require_root, unmounted
 from campaigns.samples import SAMPLES, installed
 from persistable import ArtifactStore
 from persistable.exceptions import UntrustedArtifactError
@@ -21,17 +18,6 @@ from persistable.exceptions import UntrustedArtifactError
 __all__ = ["CAMPAIGN"]
 
 _EXECUTES = ("pickle",)
-
-
-@contextmanager
-def _open_folder() -> Iterator[Path]:
-    """Give a folder that any user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="persistable-campaign-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _filled(root: Path, tally: Tally) -> None:
@@ -172,7 +158,7 @@ def _run(setting: Setting, case: str) -> Tally:
     """Fill a store with every format, and use it as somebody who may not do everything."""
     require_root("giving files to others")
     tally = Tally()
-    with _open_folder() as folder:
+    with open_folder() as folder:
         _CASES[case](tally, folder)
     return tally
 

@@ -10,15 +10,15 @@ import contextlib
 import os
 import pickle
 import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from specimens import NOBODY, ROOT, blob, fast, files
 
 from campaigns.campaign import Campaign, Setting, Tally
+from campaigns.children import open_folder
 from campaigns.samples import installed
 from persistable import ArtifactStore, FileIO
 
@@ -238,7 +238,7 @@ def _plant(
     setting: Setting, tally: Tally, what: str, payload_io: Any, where: str, plant: Any, injected: Any, *, code: bool
 ) -> None:
     tally.rounds += 1
-    with _scratch() as folder:
+    with open_folder() as folder:
         mark, theirs, root = folder / "mark", folder / "theirs", folder / "data"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -261,16 +261,6 @@ class _Bait:
 
     def __reduce__(self) -> Any:
         return _Malice(self.mark).__reduce__()
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="persistable-campaign-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _use(setting: Setting, tally: Tally, root: Path, what: str, injected: Any, mark: Path, *, code: bool) -> None:
@@ -379,7 +369,7 @@ def _signed(setting: Setting, tally: Tally) -> None:
                 # where nobody else can write, it is the signature alone that trust="signed" finds missing
                 for trust, mode in ((None, 0o777), ("signed", 0o777), ("signed", 0o755)):
                     tally.rounds += 1
-                    with _scratch() as folder:
+                    with open_folder() as folder:
                         keygen(folder / "my.key")
                         keygen(folder / "their.key")
                         own = {"signing_key": folder / "my.key"} | ({"trust": trust} if trust else {})
@@ -428,12 +418,12 @@ def _links(setting: Setting, tally: Tally) -> None:
     for name in ("log.txt", ".lock", "quarantine", ".tmp-00000000-1-abcdef01", "record", "lineage"):
         for kind in ("file", "folder", "nothing"):
             tally.rounds += 1
-            with _scratch() as folder:
+            with open_folder() as folder:
                 _link(setting, tally, folder, name, kind)
     for name in ("folder", "record", "payload", "lineage"):
         for payload_io, value in (("pickle", b"x"), ("json", [1]), ("text", "x" * (2 << 20))):
             tally.rounds += 1
-            with _scratch() as folder:
+            with open_folder() as folder:
                 _lead_out(setting, tally, folder, name, payload_io, value)
 
 

@@ -7,14 +7,20 @@ from typing import Any, Generic, TypeVar, assert_type
 
 from persistable import (
     ArtifactStore,
+    Event,
     FileContent,
     FileIO,
+    FormatSpec,
     Persistable,
     PersistableParams,
     PickleFileIO,
     Registry,
+    StorageSpec,
+    hookimpl,
     param,
 )
+from persistable.exceptions import CorruptArtifactError, MissingArtifactError, UnkeyableParamError
+from persistable.storage import Capabilities, Entry, Storage
 
 
 @dataclass
@@ -138,3 +144,75 @@ class StreamP(Persistable[Iterator[int], PointsParams]):
 assert_type(IntsP("data", PointsParams(1)).payload, list[int])
 assert_type(IntsP("data", PointsParams(1)).params, PointsParams)
 assert_type(StreamP("data", PointsParams(1)).payload, Iterator[int])
+
+
+# what is there, and how it is
+store = ArtifactStore("data", trust=["alice", 1000])
+for address in store.list():
+    assert_type(address.name, str)
+    assert_type(store.lineage(address), dict[str, dict[str, Any]])
+    if (record := store.find(address)) is not None:
+        assert_type(record.format, str)
+        assert_type(record.size, int)
+assert_type([finding.problem for finding in store.check(quarantine=True)], list[str | None])
+assert_type(store.sweep(grace=0).bytes, int)
+assert_type(Registry().explain(list)[0].rank, int | None)
+
+try:
+    points.load()
+except MissingArtifactError as missing:
+    assert_type(missing.key, str)
+except CorruptArtifactError as corrupt:
+    assert_type(corrupt.reason, str)
+except UnkeyableParamError as unkeyable:
+    assert_type(unkeyable.path, str)
+
+
+# plugins
+@hookimpl
+def persistable_formats() -> list[FormatSpec]:
+    FormatSpec(name="lines")  # type: ignore[call-arg]
+    return [FormatSpec(name="lines", suffix=".txt", io="lines:LinesFileIO", types=("lines.Lines",))]
+
+
+@hookimpl
+def persistable_storages() -> list[StorageSpec]:
+    return [StorageSpec(schemes=("tape",), storage="tape:TapeStorage")]
+
+
+@hookimpl
+def persistable_event(event: Event) -> None:
+    assert_type(event.kind, str)
+
+
+class TapeStorage(Storage):
+    capabilities = Capabilities(
+        atomic_replace=True,
+        create_exclusive=False,
+        replace_matching=False,
+        lock=False,
+        local_path=False,
+        open_files_survive_deletion=False,
+    )
+
+    def __init__(self, url: str, *, speed: float = 1.0) -> None:
+        self.url = url
+
+    def get(self, name: str) -> bytes:
+        return b""
+
+    def put(self, name: str, data: bytes) -> None:
+        pass
+
+    def stat(self, name: str) -> Entry:
+        return Entry(name, 0, 0.0)
+
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        yield self.stat(folder)
+
+    def delete(self, name: str) -> None:
+        pass
+
+
+ArtifactStore(TapeStorage("tape://1"), cache="off", cache_bytes=0)
+Storage()  # type: ignore[abstract]

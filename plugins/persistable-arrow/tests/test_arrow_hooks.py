@@ -96,5 +96,5 @@ def test_the_public_surface_is_what_is_exported():
     assert (
         sorted(persistable_arrow.__all__)
         == persistable_arrow.__all__
-        == ["CsvFileIO", "FeatherFileIO", "ParquetFileIO"]
+        == ["CsvFileIO", "FeatherFileIO", "ParquetFileIO", "__version__"]
     )

@@ -12,8 +12,7 @@ from persistable_fsspec import FsspecStorage
 from servers import free_port
 from servers.moto import KEY, REGION, SECRET
 
-from persistable.testing import DoesNotApply, StorageTests
-from persistable.testing.storages import ODD_NAMES
+from persistable.testing import ODD_NAMES, DoesNotApply, PluginTests, StorageTests
 
 
 def s3(endpoint, bucket):
@@ -93,3 +92,8 @@ class TestWebdav(StorageTests):
     def unreachable(self):
         options = {"base_url": f"http://127.0.0.1:{free_port()}", "auth": ("dav-user", "dav-password-123")}
         return lambda: FsspecStorage("webdav://folder", **options)
+
+
+class TestPlugin(PluginTests):
+    hooks = "persistable_fsspec.hooks"
+    distribution = "persistable-fsspec"

@@ -1,10 +1,7 @@
-"""The code of the README runs, and its table says what the code declares."""
+"""The table of the README says what the code declares."""
 
 from __future__ import annotations
 
-import re
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -12,16 +9,6 @@ from persistable_fsspec import FsspecStorage
 from persistable_fsspec.promises import promise_of
 
 README = Path(__file__).parent.parent / "README.md"
-
-
-def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PERSISTABLE_CACHE", str(tmp_path / "cache"))
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) >= 3
-    module = types.ModuleType("readme_of_persistable_fsspec")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec("\n".join(blocks), vars(module))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The storage keeps the promises of every storage, on OpenSSH's server."""
+"""The storage keeps the promises of every storage, on OpenSSH's server, and the plugin those of every plugin."""
 
 import pytest
 from persistable_sftp import SftpStorage
 from servers import free_port
 
-from persistable.testing import StorageTests
+from persistable.testing import PluginTests, StorageTests
 
 
 class TestSftpStorage(StorageTests):
@@ -21,3 +21,8 @@ class TestSftpStorage(StorageTests):
 
     def leftovers(self, storage):
         return [entry.name for entry in storage.list() if ".tmp-" in entry.name]
+
+
+class TestPlugin(PluginTests):
+    hooks = "persistable_sftp.hooks"
+    distribution = "persistable-sftp"

@@ -191,7 +191,7 @@ def test_ssh_config_that_cannot_be_read(server, folder, nobody_at_home):
 
 
 def test_option_that_there_is_not(server, folder):
-    with pytest.raises(TypeError, match="pasword"):
+    with pytest.raises(TypeError, match=r"storage_options are those of asyncssh\.connect.*pasword"):
         SftpStorage(server.url(folder), **server.options, pasword="x").get("a")
 
 

@@ -19,7 +19,8 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from persistable_avro.fidelity import AVRO_NAME, RULES, Fault, decimal_rule, member, place, shown
+from persistable_avro.faults import AVRO_NAME, Fault, member, place, shown
+from persistable_avro.scalars import SCALARS, decimal_rule
 from persistable_avro.schema import MAX_DEPTH
 
 __all__ = ["NotInferableError", "infer_schema"]
@@ -136,7 +137,7 @@ class _Inference:
         return {"type": "map", "values": self.column(name, entries, _entry(at, values), depth + 1)}
 
     def _logical(self, kind: str, logical: str, values: Sequence[Any], at: Locate) -> Any:
-        rule = RULES[f"{kind}-{logical}"]
+        rule = SCALARS[f"{kind}-{logical}"]
         if not rule.holds(values):
             self._refuse(rule.fault, values, at)
         return {"type": kind, "logicalType": logical}

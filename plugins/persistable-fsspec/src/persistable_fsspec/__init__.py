@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["FsspecStorage", "__version__"]
 
+_HOMES = {"FsspecStorage": "storage"}
+
 
 def __getattr__(name: str) -> Any:
-    # the entry point names persistable_fsspec.hooks, which imports this package: listing plugins must not import fsspec
-    if name == "FsspecStorage":
-        from persistable_fsspec.storage import FsspecStorage
+    # on first use: the hooks module lies in this package, and listing plugins must not import fsspec
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return FsspecStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from persistable.exceptions import BrokenStorageError, UnknownStorageError
-from persistable.table import FIRST_PARTY_STORAGES, meant_scheme
+from persistable.schemes import meant_scheme
+from persistable.table import FIRST_PARTY_STORAGES
 from persistable_fsspec.version import __version__
 
 __all__ = ["implementation_of", "load_class"]

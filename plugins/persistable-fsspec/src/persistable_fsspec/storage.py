@@ -1,42 +1,34 @@
-"""FsspecStorage, any place that fsspec reaches.
-
-Objects are files of an fsspec filesystem, below the path of the URL. Where an upload could be seen half-way, it gets a
-name of its own first, in the same folder, and is moved then.
-"""
+"""FsspecStorage, any place that fsspec reaches: objects are files of its filesystem, below the path of the URL."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import io
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, BinaryIO, Self, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from persistable.exceptions import NoSuchPlaceError, StorageError, UnsupportedOperationError
-from persistable.naming import staged_name
 from persistable.redaction import redacted, secrets_of
 from persistable.storage import Capabilities, Entry, Storage
 from persistable_fsspec import succession
-from persistable_fsspec.connection import Connection, call, complete, finish
-from persistable_fsspec.failures import is_missing, is_out_of_range, is_silence, storage_error
+from persistable_fsspec.connection import Connection, call
+from persistable_fsspec.download import EnoughError, at_most, fetch_ranges
+from persistable_fsspec.entries import entry
+from persistable_fsspec.failures import is_missing, is_out_of_range, storage_error
 from persistable_fsspec.names import escaped, unescaped
 from persistable_fsspec.promises import Promise, promise_of, refusal_of
 from persistable_fsspec.protocols import implementation_of, load_class
+from persistable_fsspec.upload import Uploads
 
 __all__ = ["FsspecStorage"]
 
 T = TypeVar("T")
 
-_RANGE = 8 << 20  # bytes of one ranged request
-_AT_ONCE = 8  # ranged requests under way
 _PREFIX = "fsspec+"
-_ATTEMPTS = 4  # to write into a folder that may have to be made first
 # those of one process race for an object in its memory: fsspec looks first and writes then
 _creating = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -55,7 +47,7 @@ class FsspecStorage(Storage):
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = redacted(url)
-        self._target = url.removeprefix(_PREFIX) if url[: len(_PREFIX)].lower() != _PREFIX else url[len(_PREFIX) :]
+        self._target = url[len(_PREFIX) :] if url[: len(_PREFIX)].lower() == _PREFIX else url
         self._protocol = self._target.partition("://")[0].partition("::")[0].lower()
         self._options = options
         user = urlsplit(self._target.rpartition("::")[2])
@@ -95,7 +87,7 @@ class FsspecStorage(Storage):
             raise StorageError(f"{self.url} is not for fsspec: {refusal}", url=self.url, operation="open")
         self._promise: Promise = promise_of(implementation)
         self._place_is_there = False
-        self._folders: set[str] = set()  # that were written to
+        self._uploads = Uploads(self._promise)
 
     @property
     def capabilities(self) -> Capabilities:  # type: ignore[override]
@@ -204,69 +196,11 @@ class FsspecStorage(Storage):
         """Upload an object in one step, as far as it can be done."""
         fs, path = self._at(name)
         try:
-            if self._promise.whole:
-                self._send(fs, path, send)
-            else:
-                self._send_and_move(fs, path, send)
+            self._uploads.upload(fs, path, send)
         except Exception as error:
             if is_missing(error):  # an object that is written is not missing: what is, is where it should go
                 raise NoSuchPlaceError(url=self.locate(name), operation="put") from None
             raise
-
-    def _send(self, fs: Any, path: str, send: Callable[[Any, str], object]) -> None:
-        try:
-            send(fs, path)
-        except BaseException:
-            if self._promise.abort is not None:
-                with contextlib.suppress(Exception):
-                    self._promise.abort(fs, path)
-            raise
-
-    def _send_and_move(self, fs: Any, path: str, send: Callable[[Any, str], object]) -> None:
-        folder, staged = path.rpartition("/")[0], _beside(path)
-        try:
-            for attempt in range(_ATTEMPTS):
-                known = folder in self._folders  # before: another thread may come to know it meanwhile
-                try:
-                    send(fs, staged)
-                    break
-                except Exception as error:
-                    if attempt + 1 == _ATTEMPTS or (known and not is_missing(error)) or is_silence(error):
-                        raise
-                    # Each server has another word for a folder that is not there: the first failure may mean that. Of
-                    # several who make it at a time, one may be told that it is there before the other has made it.
-                    time.sleep(0.1 * attempt)
-                    with contextlib.suppress(Exception):  # the next attempt tells what is wrong
-                        _make_folder(fs, folder)
-            self._folders.add(folder)
-            complete(lambda: self._move(fs, staged, path))  # half of a move might be the loss of both
-        except BaseException:
-            _discard(fs, staged)
-            raise
-
-    def _move(self, fs: Any, staged: str, path: str) -> None:
-        """Move an upload to its name, over what is there."""
-        move = self._promise.move or _move
-        if self._promise.over is not None:
-            succession.replace(fs, staged, path, move, self._promise.over)
-            return
-        try:
-            move(fs, staged, path)
-        except Exception:
-            if not fs.exists(path):  # half of the move was done, perhaps
-                move(fs, staged, path)
-                return
-            if self._promise.replaces:
-                raise
-            # It does not replace. What is there steps aside, and comes back if that was of no use.
-            aside = _beside(path)
-            move(fs, path, aside)
-            try:
-                move(fs, staged, path)
-            except BaseException:
-                move(fs, aside, path)
-                raise
-            call(fs, "rm_file", aside)
 
     def _found(self, path: str, use: Callable[[str], T]) -> T:
         """Return what ``use`` makes of the path of an object, wherever that is while it is being replaced."""
@@ -283,7 +217,7 @@ class FsspecStorage(Storage):
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
                 return found
 
-            return _entry(name, self._found(path, info))
+            return entry(name, self._found(path, info))
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         waiting = [folder]
@@ -307,7 +241,7 @@ class FsspecStorage(Storage):
                 if info["type"] == "directory":
                     waiting.append(name)
                 else:
-                    yield _entry(name, info)
+                    yield entry(name, info)
 
     def delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._telling("delete", name):
@@ -320,13 +254,11 @@ class FsspecStorage(Storage):
     def fetch(self, name: str, path: str, size: int) -> None:
         with open(path, "xb") as file, self._telling("fetch", name):
             fs, source = self._at(name)
-            if (
-                self._promise.in_process or size == 0
-            ):  # an empty range is an error to some, and never asked for by others
+            if self._promise.in_process or size == 0:  # an empty range is an error to some, and ignored by others
                 file.write(memoryview(call(fs, "cat_file", source))[:size])
             elif self._promise.ranges and fs.async_impl:
                 try:
-                    _fetch_ranges(fs, source, file, size)
+                    fetch_ranges(fs, source, file, size)
                 except Exception as error:
                     if is_missing(error) or not is_out_of_range(error):
                         raise
@@ -334,77 +266,11 @@ class FsspecStorage(Storage):
                     if there >= size:
                         raise
                     file.truncate(0)
-                    _fetch_ranges(fs, source, file, there)
+                    fetch_ranges(fs, source, file, there)
             else:
-                with contextlib.suppress(_EnoughError):
-                    self._found(source, lambda source: call(fs, "get_file", source, path, callback=_at_most(size)))
+                with contextlib.suppress(EnoughError):
+                    self._found(source, lambda source: call(fs, "get_file", source, path, callback=at_most(size)))
                 file.truncate(min(size, os.path.getsize(path)))
-
-
-def _fetch_ranges(fs: Any, source: str, file: BinaryIO, size: int) -> None:
-    """Download an object in ranges, several at a time."""
-
-    async def part(start: int, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            data = await fs._cat_file(source, start=start, end=min(start + _RANGE, size))
-        file.seek(start)  # all parts run in one thread, and nothing is awaited between the two
-        file.write(data)
-
-    async def everything() -> None:
-        gate = asyncio.Semaphore(_AT_ONCE)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for start in range(0, size, _RANGE):
-                    group.create_task(part(start, gate))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-
-    finish(fs, everything())
-
-
-class _EnoughError(Exception):
-    """A download has brought more than was asked for."""
-
-
-def _at_most(size: int) -> Any:
-    """Return a callback for downloads that ends one that brings more bytes."""
-    from fsspec.callbacks import Callback
-
-    def look(_: int, value: int, **__: object) -> None:
-        if value > size:
-            raise _EnoughError
-
-    return Callback(hooks={"size": look})
-
-
-def _discard(fs: Any, staged: str) -> None:
-    """Delete an upload that failed; a server may come to creating it only after the connection is gone."""
-    for pause in (0.0, 0.1, 0.4):
-        time.sleep(pause)
-        try:
-            call(fs, "rm_file", staged)
-        except Exception as error:  # noqa: BLE001 - what failed before is what is told
-            if is_missing(error):
-                continue
-        return
-
-
-def _make_folder(fs: Any, folder: str) -> None:
-    if folder.strip("/"):
-        with contextlib.suppress(NotImplementedError, FileExistsError):
-            call(fs, "makedirs", folder, exist_ok=True)
-
-
-def _move(fs: Any, old: str, new: str) -> None:
-    if fs.async_impl and hasattr(fs, "_mv"):
-        call(fs, "mv", old, new)
-    else:
-        fs.mv(old, new)
-
-
-def _beside(path: str) -> str:
-    """Return a free name in the same folder, of those that a sweep knows."""
-    return path[: path.rfind("/") + 1] + staged_name("")
 
 
 def _without_cache(fs: Any) -> Any:
@@ -413,27 +279,3 @@ def _without_cache(fs: Any) -> Any:
 
     fs.dircache = DirCache(use_listings_cache=False)
     return fs
-
-
-# what the implementations call the time of the last change, the best first
-_TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "modify", "last_write_time", "created")
-
-
-def _entry(name: str, info: Mapping[str, Any]) -> Entry:
-    times = (_seconds(info.get(key)) for key in _TIMES)
-    # what has no time is new: nothing is swept before its time
-    return Entry(name, int(info["size"] or 0), next((found for found in times if found is not None), time.time()))
-
-
-def _seconds(found: object) -> float | None:
-    """Return a time in seconds since the epoch, of whatever an implementation has for it."""
-    if isinstance(found, datetime):
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if isinstance(found, int | float):
-        return float(found) / (1000 if found > 1e11 else 1)  # WebHDFS has milliseconds
-    if isinstance(found, str):
-        with contextlib.suppress(ValueError):
-            return _seconds(datetime.fromisoformat(found))
-        with contextlib.suppress(ValueError):  # FTP: 20260102030405.678
-            return _seconds(datetime.strptime(found[:14], "%Y%m%d%H%M%S"))
-    return None

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NpyFileIO", "NpzFileIO", "__version__"]
 
+_HOMES = {"NpyFileIO": "npy", "NpzFileIO": "npz"}
+
 
 def __getattr__(name: str) -> Any:
-    # the entry point names persistable_numpy.hooks, which imports this package: listing plugins must not import numpy
-    if name == "NpyFileIO":
-        from persistable_numpy.npy import NpyFileIO
+    # on first use: the hooks module lies in this package, and listing plugins must not import numpy
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return NpyFileIO
-    if name == "NpzFileIO":
-        from persistable_numpy.npz import NpzFileIO
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
-        return NpzFileIO
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectStorage", "__version__"]
 
+_HOMES = {"ObjectStorage": "storage"}
+
 
 def __getattr__(name: str) -> Any:
-    # the entry point names persistable_obstore.hooks, which imports this package: listing plugins costs nothing
-    if name == "ObjectStorage":
-        from persistable_obstore.storage import ObjectStorage
+    # on first use: the hooks module lies in this package, and listing plugins must not import obstore
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return ObjectStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["HostKeyError", "SftpStorage", "__version__"]
 
+_HOMES = {"HostKeyError": "errors", "SftpStorage": "storage"}
+
 
 def __getattr__(name: str) -> Any:
-    # the entry point names persistable_sftp.hooks, which imports this package: listing plugins must stay cheap
-    if name == "HostKeyError":
-        from persistable_sftp.errors import HostKeyError
+    # on first use: the hooks module lies in this package, and listing plugins must not import asyncssh
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return HostKeyError
-    if name == "SftpStorage":
-        from persistable_sftp.storage import SftpStorage
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
-        return SftpStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -92,7 +92,10 @@ def unopened(error: Exception, *, url: str, operation: str, secrets: Collection[
         return StorageCredentialsError(url=url, operation=operation, reason=reason)
     if isinstance(error, asyncssh.Error | OSError):
         return StorageConnectionError(url=url, operation=operation, reason=reason)
-    return error  # an option that there is not, or that has no such value
+    if isinstance(error, TypeError | ValueError):  # an option that there is not, or that has no such value
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        return kind(f"{operation} {url}: the storage_options are those of asyncssh.connect, which says: {reason}")
+    return error
 
 
 def _said(error: Exception) -> str:
