@@ -762,17 +762,18 @@ def _is_unread(payload: object) -> bool:
 
 
 def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
-    if payload_io is None or isinstance(payload_io, FileIO | str):
+    if payload_io is None or isinstance(payload_io, str):
         return payload_io
     if isinstance(payload_io, type) and issubclass(payload_io, FileIO):
-        return payload_io()
+        payload_io = payload_io()
+    if isinstance(payload_io, FileIO):
+        _suffix(payload_io.suffix, f"{type(payload_io).__qualname__}.suffix")
+        return payload_io
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 
 
-def _suffix(suffix: object) -> str:
+def _suffix(suffix: object, what: str = "payload_file_suffix") -> str:
     # the longest leaves room in the 255 bytes of a file name for key and marks
     if isinstance(suffix, str) and len(suffix) <= 100 and re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
         return suffix
-    raise ValueError(
-        f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most"
-    )
+    raise ValueError(f"{what}={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most")
