@@ -195,7 +195,8 @@ def _flat(container: Any, values: Collection[Any]) -> str | None:
         text = _encode()(container)
     except ValueError:  # nan, inf
         return None
-    return None if "\\ud" in text else text  # perhaps a lone surrogate: quote() looks closer
+    # perhaps a lone surrogate: quote() looks closer. One character is found a hundred times faster than two
+    return None if "\\" in text and "\\ud" in text else text
 
 
 def items(values: Collection[Any], context: Context) -> str:
@@ -255,7 +256,7 @@ def mapping(value: dict[Any, Any], context: Context, segment: Callable[[object],
     """Return a JSON object if every key is a plain str, else a tagged one of sorted pairs."""
     if len(value) >= _SHORT and not context.custom and set(map(type, value)) == {str}:
         flat = _flat(value, value.values())
-        if flat is not None and '"$' not in flat:
+        if flat is not None and not ("$" in flat and '"$' in flat):
             return bounded(flat, value)
     names: dict[str, str] = {}
     for key in value:

@@ -305,13 +305,13 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     cls = type(params)
     plan = plan_of(cls)
     try:
-        if not plan.suits_params:
-            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         values = plan.fields_only(params)
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
             if parts is not None:
                 return Snapshot(parts, cls, values, True)
+        if not plan.suits_params:
+            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
         bounded("".join(parts), params)
