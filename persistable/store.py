@@ -669,8 +669,9 @@ class ArtifactStore:
     def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY, dry_run: bool = False) -> upkeep.Swept:
         """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old.
 
-        ``dry_run`` deletes nothing and returns what would be. What is in quarantine goes after ``quarantined`` seconds. On a remote storage nobody can tell whether a writer
-        is alive, so there ``grace`` has to be longer than any upload takes.
+        ``dry_run`` deletes nothing and returns what would be. What is in quarantine goes after ``quarantined`` seconds.
+        On a remote storage nobody can tell whether a writer is alive, so there ``grace`` has to be longer than any
+        upload takes.
 
         Raises:
             ValueError: one of the ages is negative, or no number.
