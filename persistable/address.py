@@ -1,8 +1,8 @@
 """The address of an artifact in a store."""
 
-# no annotations from __future__: a NamedTuple compiles those that are text, one by one, at import
-from typing import NamedTuple
+from __future__ import annotations
 
+from persistable.named_tuple import NamedTuple
 from persistable.naming import record_name
 
 __all__ = ["Address"]

@@ -28,7 +28,7 @@ from persistable.identity import Identity, identify, indented, lineage_text
 from persistable.io import FileIO, PayloadT
 from persistable.naming import slug
 from persistable.outcome import Damaged, Loaded, Missing
-from persistable.params import PersistableParams, Snapshot, snapshot, untracked
+from persistable.params import PersistableParams, Snapshot, snapshot
 from persistable.payload_type import concrete, declared
 from persistable.provenance import Origin, provenance
 from persistable.record import Record, members
@@ -567,7 +567,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
         logger, store, address = self.logger, self.__store, self.__address
         if logger.isEnabledFor(_INFO):
             logger.info("generating %s (key %s)", self.__shown, address.key)
-        store.registry.notify("started", address.name, address.key)
+        registry = store.registry
+        registry.notify("started", address.name, address.key)
         generation, _ = _on_a_miss()
         payload, seconds = generation.within(
             generation.Generation(address.key, store.location),
@@ -578,7 +579,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             logger.info("generated %s in %.3g s", self.__shown, seconds)
         if persisting:
             store.note("generated", address, f"in {seconds:.3g} s")
-        store.registry.notify("generated", address.name, address.key, seconds=seconds)
+        registry.notify("generated", address.name, address.key, seconds=seconds)
 
     def __generated(self, untracked: dict[str, Any], *, persisting: bool) -> tuple[PayloadT, float]:
         """Generate and validate a payload; return it, and the seconds it took to generate."""
@@ -619,7 +620,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         draft = commit.Draft(
             origin=origin,
             identity=indented(self.__identity),
-            untracked_params=untracked(self.__params),
+            untracked_params=(self.__left or self.__snapshot).untracked(self.__params),
             lineage=lineage_text(self.__identity).encode() if self.__dependencies else None,
             # of a payload that was loaded, what its record says
             provenance=provenance(origin, seconds, payload)
@@ -628,7 +629,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
             suffix=self.__file_suffix,
             accept=self.__accept if validated else None,
         )
-        choices = store.registry.for_saving(payload, self.__injected)
+        registry = store.registry
+        choices = registry.for_saving(payload, self.__injected)
         try:
             committed = store.persist(address, payload, draft, choices, beside)
         except BaseException as error:
@@ -644,11 +646,11 @@ class Persistable(Generic[PayloadT, ParamsT]):
         logger = self.logger
         if logger.isEnabledFor(_INFO):
             logger.info("persisted %s to %s", self.__shown, committed.record.main_path)
-        store.registry.notify("persisted", address.name, address.key, record=committed.record)
+        registry.notify("persisted", address.name, address.key, record=committed.record)
 
     def __check_recursion(self) -> None:
         generation, _ = _on_a_miss()
-        if generation.is_within(generation.Generation(self.key, self.__store.location)):
+        if generation.is_within(generation.Generation(self.__address.key, self.__store.location)):
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
     def __check_unchanged(self, *, generated: bool = False) -> None:

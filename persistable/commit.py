@@ -61,12 +61,6 @@ class _Unfit(Exception):  # noqa: N818 - never leaves the module: it becomes a S
         super().__init__(path, reason)
 
 
-class _Written(NamedTuple):
-    format: str
-    file_io: FileIO[Any]
-    payload: Staged
-
-
 def persist(
     store: ArtifactStore,
     address: Address,
@@ -86,11 +80,11 @@ def persist(
         termination.begin()
         try:
             if place.cache is None:
-                written = _write(store, place, address, payload, draft, choices, staged)
+                file_io, written = _write(store, place, address, payload, draft, choices, staged)
             else:
                 choices, again = itertools.tee(choices)
                 try:
-                    written = _write(store, place, address, payload, draft, choices, staged)
+                    file_io, written = _write(store, place, address, payload, draft, choices, staged)
                 except OSError as error:
                     if isinstance(error, PersistableError) or isinstance(payload, Iterator):
                         raise
@@ -99,23 +93,22 @@ def persist(
                     for path in staged:
                         place.local.unstage(path)
                     place = store.workplace_after(CacheError(place.cache, error))
-                    written = _write(store, place, address, payload, draft, again, staged)
+                    file_io, written = _write(store, place, address, payload, draft, again, staged)
             if draft.accept is not None:
-                draft.accept(read(written.file_io, written.payload.path, written.payload.entry.metadata))
-            local = store.local
+                draft.accept(read(file_io, written.path, written.entry.metadata))
             with store.committing(address, beside):
-                if local is not None:
-                    record = in_place(store, local, address, draft, written.payload)
+                if place.cache is None:
+                    record = in_place(store, place.local, address, draft, written)
                 else:
-                    record = uploaded(store, address, draft, written.payload)
+                    record = uploaded(store, address, draft, written)
         except BaseException as error:
             for path in staged:
                 place.local.unstage(path)
             if isinstance(error, OSError) and error.errno is not None and error.filename is None:
                 error.filename = place.local.local_path(place.folder)  # write(2) does not say where the disk is full
             raise
-        store.note("persisted", address, f"{written.format} {record.size} bytes {record.main_path}")
-        return Committed(record, written.file_io)
+        store.note("persisted", address, f"{record.format} {record.size} bytes {record.main_path}")
+        return Committed(record, file_io)
     finally:
         try:
             termination.end()
@@ -132,7 +125,7 @@ def _write(
     draft: Draft,
     choices: Iterator[Choice],
     staged: list[str],
-) -> _Written:
+) -> tuple[FileIO[Any], Staged]:
     """Have the first format that accepts the payload write it to a staged path; digest and flush what it wrote."""
     storage = place.local
     declined: list[str] = []
@@ -141,11 +134,11 @@ def _write(
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
         streams = writes_streams(type(file_io))
-        files: list[PayloadFile] = []
+        files: list[PayloadFile] | None = None
         try:
             if streams:
                 path, metadata, files = _streamed(
-                    storage, place.folder, suffix, file_io, payload, staged, store.algorithm
+                    storage, place.folder, suffix, cast("StreamSaver", file_io), payload, staged, store.algorithm
                 )
             else:
                 path, metadata = _saved(storage, place.folder, suffix, file_io, payload, staged)
@@ -160,15 +153,14 @@ def _write(
                 error.add_note(reason)
             raise
         try:
-            files = files or _sealed(storage, path, file_io, store.algorithm)
-            if not streams and choice.format.startswith(
-                "custom:"
-            ):  # registered formats are tested for it; here it takes a look around
+            if files is None:
+                files = _sealed(storage, path, file_io, store.algorithm)
+            if not streams and choice.format.startswith("custom:"):  # others are tested for it; here it takes a look
                 beside = [name for name in storage.beside(path) if name != os.path.basename(path)]
                 if beside:
                     written = ", ".join(beside)
                     raise _Unfit(path, f"it wrote {written} beside the path it was given: set is_directory for several")
-            kept = _json(metadata, path, file_io)
+            kept = {} if metadata is None else _json(metadata, path, file_io)
         except _Unfit as unfit:
             raise SaveError(
                 format=choice.format,
@@ -177,16 +169,17 @@ def _write(
                 file_io=type(file_io).__qualname__,
                 cause=ValueError(unfit.reason),
             ) from None
+        cls = type(payload)
         entry = PayloadEntry(
-            format=choice.format,
-            format_version=file_io.format_version,
-            distribution=choice.distribution,
-            type=f"{type(payload).__module__}.{type(payload).__qualname__}",
-            chosen="; ".join([choice.reason, *declined]),
-            metadata=kept,
-            files=files,
+            choice.format,
+            file_io.format_version,
+            choice.distribution,
+            f"{cls.__module__}.{cls.__qualname__}",
+            "; ".join([choice.reason, *declined]) if declined else choice.reason,
+            kept,
+            files,
         )
-        return _Written(choice.format, file_io, Staged(path, suffix, entry))
+        return file_io, Staged(path, suffix, entry)
     raise AssertionError("the last format accepts anything")
 
 
@@ -236,22 +229,25 @@ def _streamed(
     storage: LocalStorage,
     folder: str,
     suffix: str,
-    file_io: FileIO[Any],
+    file_io: StreamSaver,
     payload: Any,
     staged: list[str],
     algorithm: str,
-) -> tuple[str, object, list[PayloadFile]]:
+) -> tuple[str, object, list[PayloadFile] | None]:
     """Have a FileIO write to a staged file that is made here; return path, what the FileIO says, and what is in it.
 
-    The last is empty of a file that is long: it is sealed like any other.
+    The last is None of a file that is long: it is sealed like any other.
     """
     path = storage.staged_path(folder, suffix)
     staged.append(path)
-    with Spool(path, storage.file_mode) as spool:
-        metadata = cast("StreamSaver", file_io).save_stream(payload, spool, path)
+    spool = Spool(path, storage.file_mode)
+    try:
+        metadata = file_io.save_stream(payload, spool, path)
         content = spool.content
+    finally:
+        spool.close()
     if content is None:
-        return path, metadata, []
+        return path, metadata, None
     storage.write(path, content)
     return path, metadata, [PayloadFile("", len(content), digest_of(content, algorithm))]
 
@@ -266,8 +262,6 @@ def _is_open_to_others(storage: LocalStorage, path: str) -> bool:
 
 def _json(metadata: object, path: str, file_io: FileIO[Any]) -> Mapping[str, Any]:
     """Return what a FileIO wants recorded; a 1.x ``_save`` may return anything, which then is nothing."""
-    if metadata is None:
-        return {}
     try:
         if isinstance(metadata, Mapping):
             found: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
@@ -355,11 +349,11 @@ class _Termination:
     def __init__(self) -> None:
         self._installed = self._received = False
         self._unwinding = True
-        self._process = os.getpid()
 
     def begin(self) -> None:
         """From now on, raise where it would kill."""
         if threading.current_thread() is threading.main_thread() and getsignal(SIGTERM) == SIG_DFL:
+            self._process = os.getpid()
             self._installed = True
             set_handler(SIGTERM, self._handle)
 

@@ -9,16 +9,18 @@ its path. Pure functions of values: no I/O, no registry, no import of a payload 
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
-from persistable.arrays import MASKED_STATE, numpy_emitter
 from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, bounded, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
 from persistable.secrecy import check_untracked
+
+if TYPE_CHECKING:
+    from weakref import WeakKeyDictionary
 
 __all__ = ["Encoder", "Extend", "ParamEncoder", "canonical", "encode", "refused"]
 
@@ -48,7 +50,14 @@ class ParamEncoder:
 Extend = Callable[[type], ParamEncoder | None]
 
 _known: dict[type, Emitter] = dict(NATIVES)  # exact types of builtins, standard library and numpy, as they are met
-_made: WeakKeyDictionary[type, Emitter] = WeakKeyDictionary()  # users' classes
+
+
+@functools.cache
+def _made() -> WeakKeyDictionary[type, Emitter]:
+    """Return the encodings of users' classes, as they are met."""
+    from weakref import WeakKeyDictionary  # on first use: most keys do without
+
+    return WeakKeyDictionary()
 
 
 def encode(
@@ -122,7 +131,7 @@ class Encoder:
         return f'{{"$":"custom","class":{class_id(layer)},"value":{text}}}'
 
     def _emit_other(self, value: object, cls: type) -> str:
-        emitter = _known.get(cls) or _made.get(cls)
+        emitter = _known.get(cls) or _made().get(cls)
         if emitter is None:
             found = _emitter_of(cls)
             if isinstance(found, str):
@@ -154,7 +163,7 @@ def _emitter_of(cls: type) -> Emitter | str:
         return known
     found = _made_emitter(cls)
     if not isinstance(found, str):
-        _made[cls] = found
+        _made()[cls] = found
     return found
 
 
@@ -163,6 +172,8 @@ def _known_emitter(cls: type) -> Emitter | None:
     if emitter is None:
         emitter = next((found for module, name, found in LITERALS if find_public(module, name) is cls), None)
         if emitter is None and find_public("numpy", "ndarray") is not None:
+            from persistable.arrays import numpy_emitter
+
             emitter = numpy_emitter(cls)
         if emitter is not None:
             _known[cls] = emitter
@@ -198,7 +209,11 @@ def _made_emitter(cls: type) -> Emitter | str:
     if base is object:
         return "its type has no encoding"
     names = getattr(cls, "_fields", None)
-    ignored = MASKED_STATE if base is find_public("numpy.ma", "MaskedArray") else frozenset[str]()
+    ignored = frozenset[str]()
+    if base is find_public("numpy.ma", "MaskedArray"):
+        from persistable.arrays import MASKED_STATE
+
+        ignored = MASKED_STATE
     return _extension(
         Plan(cls, base, (), ignored=ignored), base, tuple(names) if base is tuple and type(names) is tuple else None
     )

@@ -8,9 +8,10 @@ is linear in the number of nodes, whatever the paths between them.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 from persistable.canonical import canonical, quote
+from persistable.named_tuple import NamedTuple
 
 __all__ = ["SCHEMA", "Identity", "canonical", "identify", "indented", "key_of", "lineage", "lineage_text"]
 
@@ -97,11 +98,14 @@ def lineage_text(identity: Identity) -> str:
 
 def indented(identity: Identity) -> str:
     """Return the identity document for people: the same JSON value as ``text``, with a line per param."""
-    params = ",\n      ".join(identity.params)
-    upstream = ",\n      ".join([f'[{quote(role)}, "{node.key}"]' for role, node in identity.dependencies])
+    name, version, params, dependencies, *_ = identity
+    held = ",\n      ".join(params)
+    upstream = (
+        ",\n      ".join([f'[{quote(role)}, "{node.key}"]' for role, node in dependencies]) if dependencies else ""
+    )
     return (
-        f'{{\n    "schema": {SCHEMA},\n    "name": {quote(identity.name)},\n    "version": {quote(identity.version)},\n'
-        f'    "params": {{{_block(params)}}},\n    "dependencies": [{_block(upstream)}]\n  }}'
+        f'{{\n    "schema": {SCHEMA},\n    "name": {_quoted(name)},\n    "version": {_quoted(version)},\n'
+        f'    "params": {{{_block(held)}}},\n    "dependencies": [{_block(upstream)}]\n  }}'
     )
 
 

@@ -17,13 +17,16 @@ for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe or a link in i
 
 def note(folder: str, event: str, name: str, key: str, detail: str = "", mode: int = 0o644) -> None:
     """Append a line to the folder's log, escaped so that no name can forge another line; a failure is not one."""
-    line = f"{timestamp()} {printable(f'{event} {name} {key} {detail}'.rstrip())} pid={os.getpid()}\n"
+    text = f"{event} {name} {key} {detail}".rstrip()
+    if not text.isprintable():
+        text = printable(text)
+    line = f"{timestamp()} {text} pid={os.getpid()}\n".encode("ascii", "backslashreplace")
     try:
         if os.path.islink(folder):  # put in its place meanwhile: it leads out of the store
             return
         descriptor = os.open(f"{folder}/{LOG}", _APPEND, mode)
         try:
-            os.write(descriptor, line.encode("ascii", "backslashreplace"))
+            os.write(descriptor, line)
         finally:
             os.close(descriptor)
     except OSError:  # the work is done, whether there is a line of it or not

@@ -222,7 +222,7 @@ class LocalStorage(Storage):
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file that is not there yet, flushed if this storage is durable."""
-        descriptor = create(path, self.file_mode)
+        descriptor = os.open(path, _CREATE, self.file_mode)
         try:
             written = os.write(descriptor, data)
             while written < len(data):
@@ -344,16 +344,15 @@ class LocalStorage(Storage):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-        beside: Lock | None = None,
     ) -> Lock:
-        """Wait for the lock of a key in a folder, see ``lock.acquire``. Raises NotFree after ``timeout`` seconds."""
+        """Wait for the lock of a key in a folder. Raises NotFree after ``timeout`` seconds."""
         global _acquire
         if _acquire is None:
             from persistable.lock import acquire as _acquire
 
         path = f"{self.root}/{folder}"
         try:
-            lock: Lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait, beside)
+            lock: Lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
             lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait)
@@ -378,9 +377,9 @@ class LocalStorage(Storage):
 
     def publish(self, staged: str, name: str) -> None:
         """Move a staged payload to its final name in the same folder."""
-        os.rename(staged, self.local_path(name))
-        folder = staged.rpartition("/")[0]
-        if folder.rpartition("/")[2].startswith(STAGED):
+        os.rename(staged, f"{self.root}/{name}")
+        folder, _, within = staged.rpartition("/")
+        if not within.startswith(STAGED):  # then its folder is
             os.rmdir(folder)
 
     def unstage(self, staged: str) -> None:

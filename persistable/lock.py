@@ -19,6 +19,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from persistable.display import printable
 from persistable.naming import LOCK
@@ -35,15 +36,15 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 _SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the message to those who wait
 
-try:
+_SETLK: int | None = None  # neither Windows nor macOS has them
+if TYPE_CHECKING or sys.platform == "linux":
     import fcntl
     from fcntl import F_OFD_SETLK
 
-    _SETLK: int | None = F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _SETLK = F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _LOCKED, _FREE = fcntl.F_WRLCK, fcntl.F_UNLCK
     _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-except ImportError:  # neither Windows nor macOS has them
-    _SETLK = None
-_region = struct.Struct("hhqqi4x").pack  # struct flock
+_region = struct.Struct("hhqqi4x").pack  # struct flock: kind, from where (0: the start), offset, length, process
 
 _held: dict[int, weakref.ref[Lock]] = {}  # by id; a WeakSet takes three times as many steps
 
@@ -78,6 +79,13 @@ class Lock:
             self._close = None
             _held.pop(id(self), None)
 
+    def to_commit(self) -> Lock | None:
+        """Take the lock under which the same key is committed, if that can be had at once beside this one, else None.
+
+        It is to be released before this one.
+        """
+        return None
+
     def __del__(self) -> None:
         if getattr(self, "_close", None) is not None:  # an interrupt may have come before there was any
             self.release()  # an interrupt between taking it and using it must not leave it taken for ever
@@ -108,12 +116,10 @@ def acquire(
     mode: int = 0o644,
     timeout: float | None = None,
     on_wait: Callable[[str | None], None] | None = None,
-    beside: Lock | None = None,
 ) -> Lock:
     """Wait for the lock of a key in an existing folder, and take it.
 
-    ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s. ``beside`` is a lock of the same key for
-    another purpose, which the caller holds for longer: its open file may then serve both.
+    ``on_wait`` is told the owner (``pid@host`` or None) once, after 5 s.
 
     Raises:
         NotFree: it was not free within ``timeout`` seconds.
@@ -123,10 +129,10 @@ def acquire(
     if _SETLK is None:
         attempt = _by_filelock(folder, key, purpose, mode)
     else:
-        lock = _by_range(folder, key, purpose, mode, beside)
+        lock = _by_range(folder, key, purpose, mode)
         if lock is not None:
             return lock
-        attempt = functools.partial(_by_range, folder, key, purpose, mode, beside)
+        attempt = functools.partial(_by_range, folder, key, purpose, mode)
     started, pause, told = time.monotonic(), _SHORTEST, on_wait is None
     while (lock := attempt()) is None:
         waited = time.monotonic() - started
@@ -188,7 +194,7 @@ class _Range(Lock):
             return
         if not forked:  # unlocked before it is closed: a child forked at an unlucky moment may share the open file
             try:  # noqa: SIM105 - a context manager takes ten times as many steps
-                fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_UNLCK, os.SEEK_SET, self._offset, 1, 0))
+                fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_FREE, 0, self._offset, 1, 0))
             except OSError:
                 pass
         self._descriptor = -1
@@ -196,21 +202,30 @@ class _Range(Lock):
         if not self._is_borrowed:
             os.close(descriptor)
 
+    def to_commit(self) -> Lock | None:
+        descriptor = self._descriptor
+        lock = _Range(descriptor, self._offset - GENERATE + COMMIT, True)  # the same open file: no other is opened
+        try:
+            fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, lock._offset, 1, 0))
+            if os.fstat(descriptor).st_nlink:  # else the folder was cleared, and others lock another file
+                return lock
+        except (OSError, ValueError):  # somebody else has it, or this one is released
+            pass
+        lock.release()
+        return None
+
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             self.release()
 
 
-def _by_range(folder: str, key: str, purpose: int, mode: int, beside: Lock | None) -> Lock | None:
+def _by_range(folder: str, key: str, purpose: int, mode: int) -> Lock | None:
     """Try once; None if somebody else has it."""
+    descriptor = os.open(f"{folder}/{LOCK}", _FLAGS, mode)
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
-    if type(beside) is _Range and beside._descriptor >= 0:
-        lock = _Range(beside._descriptor, offset, True)
-    else:
-        lock = _Range(os.open(f"{folder}/{LOCK}", _FLAGS, mode), offset, False)
-    descriptor = lock._descriptor  # whatever interrupts from here on, it goes with the lock
+    lock = _Range(descriptor, offset, False)  # whatever interrupts from here on, it goes with this object
     try:
-        fcntl.fcntl(descriptor, F_OFD_SETLK, _region(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
+        fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, offset, 1, 0))
         gone = os.fstat(descriptor).st_nlink == 0
         if purpose == GENERATE and not gone:
             who = f"{key} {os.getpid()}@{_host()}"[: _SLOT_SIZE - 1].encode()
@@ -225,7 +240,7 @@ def _by_range(folder: str, key: str, purpose: int, mode: int, beside: Lock | Non
         raise
     if gone:  # the folder was cleared meanwhile: lock the file that is there now
         lock.release()
-        return _by_range(folder, key, purpose, mode, None)
+        return _by_range(folder, key, purpose, mode)
     return lock
 
 

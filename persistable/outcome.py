@@ -1,12 +1,14 @@
 """What a load can find: the artifact, nothing, or damage; anything else is an error of its own."""
 
-# no annotations from __future__: a NamedTuple compiles those that are text, one by one, at import
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import Any
 
 from persistable.address import Address
 from persistable.display import printable
 from persistable.exceptions import CorruptArtifactError
 from persistable.io import FileIO
+from persistable.named_tuple import NamedTuple
 from persistable.record import Record
 
 __all__ = ["Damaged", "Loaded", "Missing", "Outcome", "note_undamaged"]

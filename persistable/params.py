@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from operator import is_
@@ -239,6 +238,12 @@ class Snapshot:
         self._values = values  # what the fields held, if fields are all there is
         self._immutable = immutable  # then an identical value needs no second look
 
+    def untracked(self, params: object) -> dict[str, Any]:
+        """Return what ``untracked`` does, of params that have not changed since."""
+        if self._immutable and plan_of(self._type).plain:
+            return {}
+        return untracked(params)
+
     def difference(self, params: object, *, extend: Extend | None = None) -> str | None:
         """Return the path of the first param that is no longer encoded as it was, such as ``params.layers``, or None.
 
@@ -284,11 +289,10 @@ def _part_now(plan: Plan, name: str, value: object, params: object, context: Enc
 
 
 def _name_of(part: str) -> str:
-    name: str = _DECODER.raw_decode(part)[0]
+    from json import JSONDecoder  # on first use: most keys do without
+
+    name: str = JSONDecoder().raw_decode(part)[0]
     return name
-
-
-_DECODER = json.JSONDecoder()
 
 
 def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
@@ -301,13 +305,13 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     cls = type(params)
     plan = plan_of(cls)
     try:
-        if not plan.suits_params:
-            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         values = plan.fields_only(params)
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
             if parts is not None:
                 return Snapshot(parts, cls, values, True)
+        if not plan.suits_params:
+            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
         bounded("".join(parts), params)
@@ -342,10 +346,7 @@ def untracked(params: object) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a description for people must not fail the work
-        plan = plan_of(type(params))
-        values = plan.fields_only(params) if plan.plain else None
-        if values is None or not _IMMUTABLE.issuperset(map(type, values)):
-            _collect(params, "", found, set())
+        _collect(params, "", found, set())
     return found
 
 
@@ -383,6 +384,8 @@ _LEGIBLE = 1 << 20  # characters of a description; what takes more is shown by i
 def _described(value: object) -> Any:
     if isinstance(value, FileContent):
         return {"path": os.fspath(value)}
+    import json
+
     with contextlib.suppress(Exception):  # a description for people must not fail the work
         text = encode(value)
         if len(text) <= _LEGIBLE:

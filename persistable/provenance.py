@@ -7,22 +7,28 @@ a payload name and params are told apart on load by path and code instead.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 import time
-import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from persistable.address import Address
 from persistable.exceptions import ForeignArtifactError
 from persistable.record import Record, members
 from persistable.version import __version__
 
+if TYPE_CHECKING:
+    from weakref import WeakKeyDictionary
+
 __all__ = ["Origin", "class_path", "code_digest", "provenance", "timestamp"]
 
-_digests: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
+
+@functools.cache
+def _digests() -> WeakKeyDictionary[type, str | None]:
+    from weakref import WeakKeyDictionary  # on first use: a hit does without
+
+    return WeakKeyDictionary()
 
 
 def class_path(cls: type) -> str:
@@ -82,9 +88,12 @@ def code_digest(cls: type, root: type) -> str | None:
     Comments, layout and docstrings do not count; it is the same under every version of Python. None if a source
     cannot be found, as in an interactive session.
     """
-    if cls not in _digests:
-        _digests[cls] = _code_digest(cls, root)
-    return _digests[cls]
+    known = _digests()
+    try:
+        return known[cls]
+    except KeyError:
+        digest = known[cls] = _code_digest(cls, root)
+        return digest
 
 
 def _code_digest(cls: type, root: type) -> str | None:
@@ -135,11 +144,11 @@ def _is_docstring(node: Any) -> bool:
 
 def provenance(origin: Origin, seconds: float | None, payload: object) -> str:
     """Say where a payload comes from that took so many seconds to generate: members of a record, as text."""
-    took, versions = "null" if seconds is None else repr(seconds), _versions(payload)
-    return (
-        f'"created": "{timestamp()}",\n    "seconds": {took},\n    {_source(origin.path, origin.digest)},\n    '
-        f'"versions": {json.dumps(versions) if versions else "{}"}'
-    )
+    took = "null" if seconds is None else f"{seconds:.6f}"  # the shortest of all digits would take ten times as long
+    versions = _versions(payload)
+    of = members(versions) if versions else ""
+    source = _source(class_path(origin.cls), origin.digest)
+    return f'"created": "{timestamp()}",\n    "seconds": {took},\n    {source},\n    "versions": {{{of}}}'
 
 
 @functools.lru_cache(maxsize=256)

@@ -89,9 +89,10 @@ def standing(storage: Storage, address: Address, origin: Origin) -> Record | Non
         RecordSchemaError: a newer persistable wrote it.
     """
     try:
-        return _judged(storage, address, origin, storage.get(address.record))
+        raw = storage.get(address.record)
     except FileNotFoundError:
         return None
+    return _judged(storage, address, origin, raw)
 
 
 def _judged(storage: Storage, address: Address, origin: Origin, raw: bytes) -> Record | None:
@@ -106,7 +107,6 @@ def _judged(storage: Storage, address: Address, origin: Origin, raw: bytes) -> R
 
 def in_place(store: ArtifactStore, storage: LocalStorage, address: Address, draft: Draft, staged: Staged) -> Record:
     """Move payload, lineage and record into place, the record last; delete what they supersede."""
-    folder = storage.local_path(address.folder)
     old = standing(storage, address, draft.origin)
     main = payload_name(address.key, staged.suffix)
     while old is not None and old.main_path == main:
@@ -115,15 +115,17 @@ def in_place(store: ArtifactStore, storage: LocalStorage, address: Address, draf
     published = [f"{address.folder}/{main}"]
     try:
         storage.publish(staged.path, published[0])
-        _put_lineage(storage, address, draft.lineage, published, alone=old is None)
-        storage.flush_folder(folder)
+        if draft.lineage is not None:
+            _put_lineage(storage, address, draft.lineage, published, alone=old is None)
+        if storage.durable:
+            storage.flush_folder(storage.local_path(address.folder))
         storage.put(address.record, record.raw)
     except BaseException:
         _withdraw(storage, address, published, draft.lineage)
         raise
     if old is not None and storage.capabilities.open_files_survive_deletion:
         with contextlib.suppress(OSError):  # what cannot be deleted now is swept later
-            remove(f"{folder}/{old.main_path}")
+            remove(storage.local_path(f"{address.folder}/{old.main_path}"))
     return record
 
 
@@ -138,7 +140,8 @@ def uploaded(store: ArtifactStore, address: Address, draft: Draft, staged: Stage
     try:
         for name, file in zip(published, staged.entry.files, strict=True):
             storage.put_file(name, staged.path + file.path)
-        _put_lineage(storage, address, draft.lineage, published, alone=True)
+        if draft.lineage is not None:
+            _put_lineage(storage, address, draft.lineage, published, alone=True)
         _put_record(storage, address, draft.origin, record.raw)
     except BaseException:
         _withdraw(storage, address, published, draft.lineage)
@@ -178,12 +181,8 @@ def _put_record(storage: Storage, address: Address, origin: Origin, raw: bytes) 
     )
 
 
-def _put_lineage(
-    storage: Storage, address: Address, lineage: bytes | None, published: list[str], *, alone: bool
-) -> None:
+def _put_lineage(storage: Storage, address: Address, lineage: bytes, published: list[str], *, alone: bool) -> None:
     """Put the lineage unless it is there; with no other record that may need it, it is withdrawn like the payload."""
-    if lineage is None:
-        return
     name = f"{address.folder}/{lineage_name(address.key)}"
     try:
         if storage.get(name) == lineage:  # the same for every commit of its key

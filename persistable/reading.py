@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -494,5 +493,7 @@ def lineage(store: ArtifactStore, address: Address) -> dict[str, dict[str, Any]]
             reason=reason,
             repair="The payload is not affected; persist() writes the lineage again",
         )
+    import json
+
     nodes: dict[str, dict[str, Any]] = json.loads(raw)
     return nodes

@@ -7,22 +7,23 @@ people; its identity is the document whose canonical JSON gives the key, so the 
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from persistable.digest import digest_of
 from persistable.display import printable
+from persistable.named_tuple import NamedTuple
+from persistable.quoting import quoted
 
 __all__ = ["SCHEMA", "Damage", "PayloadEntry", "PayloadFile", "Record", "UnknownSchema", "members", "render"]
 
 SCHEMA = 1
 
-_dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
-_quoted = json.encoder.encode_basestring_ascii
 _START = f'{{\n  "record_schema": {SCHEMA},\n  "key": "%s",\n'
-_NAMED = re.compile(rb'  "identity": \{\n    "schema": 1,\n    "name": "([^"\\\x00-\x1f]*)",\n')  # after the start
+# after the start; a pattern, compiled on first use
+_NAMED = rb'  "identity": \{\n    "schema": 1,\n    "name": "([^"\\\x00-\x1f]*)",\n'
 _NAMED_AT = len(_START % (32 * "0"))
 _PAYLOAD = (
     '\n  "payload": '  # indented by two: within the identity lines are indented by more, and strings have no newlines
@@ -132,6 +133,8 @@ class Record:
         """
         document = self._document
         if document is None:
+            import json  # on first use: a hit does without
+
             try:
                 document = json.loads(self.raw)
                 if not _is_whole(document):
@@ -148,7 +151,7 @@ class Record:
         Raises:
             Damage: as ``document`` does.
         """
-        named = _NAMED.match(self.raw, _NAMED_AT)
+        named = re.compile(_NAMED).match(self.raw, _NAMED_AT)
         if named is not None:
             return named[1].decode("ascii")
         return str(self.document["identity"]["name"])
@@ -195,7 +198,7 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes of all payload files."""
-        return sum(file.bytes for file in self.files)
+        return sum([file.bytes for file in self.files])
 
     def __repr__(self) -> str:
         name = printable(self.document["identity"]["name"])
@@ -203,6 +206,7 @@ class Record:
 
     def _repr_html_(self) -> str:
         import html
+        import json
 
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(name)}</th>"
@@ -274,13 +278,19 @@ def _head(text: str, key: str) -> _Head:
     format, version, distribution, metadata, path, size, digest, class_path = usual.groups()
     if "/" in path or not path.startswith(f"{key}-"):
         return _parsed(text, key)
-    held = {} if metadata == "{}" else json.loads(metadata)
+    held = {} if metadata == "{}" else _loads(metadata)
     return format, int(version), distribution, held, (PayloadFile(path, int(size), digest),), class_path
+
+
+def _loads(text: str) -> Any:
+    import json
+
+    return json.loads(text)
 
 
 def _parsed(text: str, key: str) -> _Head:
     """Read the same from any JSON. What is relied on may be anything: a check can be computed by anybody."""
-    document = json.loads(text)
+    document = _loads(text)
     schema = document["record_schema"]
     if type(schema) is not int:
         raise TypeError("its schema is no number")
@@ -355,16 +365,16 @@ def render(
     """
     listed = ",\n      ".join(
         [
-            f'{{"path": {_quoted(main + path)}, "bytes": {size}, "digest": "{digest}"}}'
+            f'{{"path": {quoted(main + path)}, "bytes": {size}, "digest": "{digest}"}}'
             for path, size, digest in payload.files
         ]
     )
     text = (
         f'{_START % key}  "identity": {identity},\n  "untracked_params": {_text(untracked_params)},\n'
-        f'  "lineage": {"null" if lineage is None else _quoted(lineage)},\n'
-        f'  "payload": {{\n    "format": {_quoted(payload.format)},\n    "format_version": {payload.format_version},\n'
-        f'    "distribution": {_text(payload.distribution)},\n    "type": {_quoted(payload.type)},\n'
-        f'    "chosen": {_quoted(payload.chosen)},\n    "metadata": {_text(payload.metadata)},\n'
+        f'  "lineage": {"null" if lineage is None else quoted(lineage)},\n'
+        f'  "payload": {{\n    "format": {quoted(payload.format)},\n    "format_version": {payload.format_version},\n'
+        f'    "distribution": {_text(payload.distribution)},\n    "type": {quoted(payload.type)},\n'
+        f'    "chosen": {quoted(payload.chosen)},\n    "metadata": {_text(payload.metadata)},\n'
         f'    "files": [\n      {listed}\n    ]\n  }},\n  "provenance": {{\n    {provenance}\n  }},\n  '
     ).encode("ascii")
     raw = text + _ending(digest_of(text, algorithm))
@@ -376,7 +386,7 @@ def render(
 
 def members(given: Mapping[str, Any]) -> str:
     """Return the members of a JSON object as text, one line each, indented as a record has them."""
-    return ",\n    ".join([f"{_quoted(name)}: {_text(value)}" for name, value in given.items()])
+    return ",\n    ".join([f"{quoted(name)}: {_text(value)}" for name, value in given.items()])
 
 
 def _text(value: Any) -> str:
@@ -385,4 +395,11 @@ def _text(value: Any) -> str:
         return "null"
     if not value and type(value) is dict:
         return "{}"
-    return _quoted(value) if type(value) is str else _dump(value)
+    return quoted(value) if type(value) is str else _encode()(value)
+
+
+@functools.cache
+def _encode() -> Callable[[Any], str]:
+    from json import JSONEncoder
+
+    return JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from persistable.local import create
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Buffer
 
 __all__ = ["Spool"]
@@ -21,7 +19,7 @@ _LONGEST = 1 << 16  # bytes that are held: a frame of a pickle
 
 
 class Spool:
-    """Where a FileIO with the ability ``save_stream`` writes: a context manager that closes the file, if there is one.
+    """Where a FileIO with the ability ``save_stream`` writes; to be closed.
 
     Args:
         path: where the file is made, exclusively, once it is too long to be held.
@@ -43,21 +41,19 @@ class Spool:
 
     def write(self, data: Buffer) -> int:
         """Write bytes; return how many they are."""
-        if self._file is not None:
-            return self._file.write(data)
+        file = self._file
+        if file is not None:
+            return file.write(data)
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
         self._size += size
         if self._size <= _LONGEST:
             self._held.append(bytes(data))
             return size
-        self._file = open(create(self.path, self.mode), "wb")  # noqa: SIM115 - closed at the exit
-        for part in self._held:
-            self._file.write(part)
-        return self._file.write(data)
+        file = self._file = open(create(self.path, self.mode), "wb")  # noqa: SIM115 - close() does
+        file.writelines(self._held)
+        return file.write(data)
 
-    def __enter__(self) -> Spool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()

@@ -5,12 +5,14 @@ that work, and that a client which can do better overrides. Object names are ``f
 with ``/``: any text without control characters and backslashes, no empty part, no ``.`` or ``..``.
 """
 
-# no annotations from __future__: a NamedTuple compiles those that are text, one by one, at import
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from persistable.exceptions import UnsupportedOperationError
+from persistable.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from persistable.lock import Lock
@@ -158,7 +160,7 @@ class Storage(ABC):
         *,
         timeout: float | None,
         on_wait: Callable[[str | None], None] | None,
-    ) -> "Lock":
+    ) -> Lock:
         """Wait for the lock of a key in a folder, where the storage has locks of its own.
 
         Raises ``lock.NotFree`` after ``timeout`` seconds.

@@ -489,17 +489,20 @@ class ArtifactStore:
         Raises FormatError as persisting would, and gives a TrustWarning if the trust of this store would refuse to load
         what it is about to write. The address's folder has to exist.
         """
-        choice = self.registry.foreseen(payload_type, injected)
+        registry = self.registry
+        choice = registry.foreseen(payload_type, injected)
         if choice is None and self.local is None:
-            choice = self.registry.named("pickle")  # which takes anything, and nobody knows who writes elsewhere
+            choice = registry.named("pickle")  # which takes anything, and nobody knows who writes elsewhere
         if choice is not None:
             self.warn_of_refusal(address, choice, certain=payload_type is not None or injected is not None)
 
     def warn_of_refusal(self, address: Address, choice: Choice, *, certain: bool = True) -> None:
         """Give a TrustWarning, once, if the trust of this store would refuse to load a format from a folder."""
         judged = (address.folder, choice.format)
+        if judged in self._judged:
+            return
         trust = self.trust
-        if judged in self._judged or trust.setting == "all" or not (choice.executes_code or trust.needs_signature):
+        if trust.setting == "all" or not (choice.executes_code or trust.needs_signature):
             return
         if self.signing_key is not None and trust.accepts_signature:
             return  # it is about to be signed
@@ -551,16 +554,10 @@ class ArtifactStore:
 
         ``beside`` is the lock under which it was generated, if there is one.
         """
-        return self._locked(address, beside=beside)
+        lock = None if beside is None else beside.to_commit()
+        return self._locked(address) if lock is None else lock
 
-    def _locked(
-        self,
-        address: Address,
-        logger: Logger | None = None,
-        *,
-        to_generate: bool = False,
-        beside: Lock | None = None,
-    ) -> Lock:
+    def _locked(self, address: Address, logger: Logger | None = None, *, to_generate: bool = False) -> Lock:
         global _lock
         if _lock is None:
             from persistable import lock as _lock
@@ -571,8 +568,6 @@ class ArtifactStore:
         storage, tell = self.storage, functools.partial(self._tell_of_wait, address, logger, to_generate)
         purpose = _lock.GENERATE if to_generate else _lock.COMMIT
         try:
-            if isinstance(storage, LocalStorage):
-                return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell, beside=beside)
             if storage.capabilities.lock:
                 return storage.lock(address.folder, address.key, purpose, timeout=timeout, on_wait=tell)
             if not to_generate:
@@ -634,7 +629,8 @@ class ArtifactStore:
         if _note is None:
             from persistable.journal import note as _note
 
-        _note(f"{storage.root}/{address.folder}", event, address.name, address.key, detail, storage.file_mode)
+        name, folder, key = address
+        _note(f"{storage.root}/{folder}", event, name, key, detail, storage.file_mode)
 
     # -- upkeep
 
@@ -670,11 +666,12 @@ class ArtifactStore:
 
         return verification.check(self, workers=workers, progress=progress, quarantine=quarantine, resume=resume)
 
-    def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY) -> upkeep.Swept:
+    def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY, dry_run: bool = False) -> upkeep.Swept:
         """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old.
 
-        What is in quarantine goes after ``quarantined`` seconds. On a remote storage nobody can tell whether a writer
-        is alive, so there ``grace`` has to be longer than any upload takes.
+        ``dry_run`` deletes nothing and returns what would be. What is in quarantine goes after ``quarantined`` seconds.
+        On a remote storage nobody can tell whether a writer is alive, so there ``grace`` has to be longer than any
+        upload takes.
 
         Raises:
             ValueError: one of the ages is negative, or no number.
@@ -684,7 +681,7 @@ class ArtifactStore:
         for name, age in (("grace", grace), ("quarantined", quarantined)):
             if not age >= 0:  # which nan is not
                 raise ValueError(f"{name}={age!r}: give seconds, at least 0")
-        return upkeep.sweep(self, grace, quarantined)
+        return upkeep.sweep(self, grace, quarantined, dry_run=dry_run)
 
 
 def _registry(registry: object) -> Registry:

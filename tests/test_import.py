@@ -35,6 +35,8 @@ LATER = [
     "inspect",
     "hashlib",
     "struct",
+    "json",
+    "weakref",
 ]
 OWN = [
     "address",
@@ -51,6 +53,7 @@ OWN = [
     "io",
     "literals",
     "local",
+    "named_tuple",
     "naming",
     "notice",
     "outcome",
@@ -58,6 +61,7 @@ OWN = [
     "payload_type",
     "process",
     "provenance",
+    "quoting",
     "reading",
     "record",
     "roles",
@@ -96,7 +100,7 @@ def test_import_loads_no_library_and_nothing_that_can_wait() -> None:
 def test_import_loads_few_modules_of_its_own() -> None:
     """Registry, hooks, specs, log, plugins' interfaces and what only a commit needs are imported on first use."""
     own = {name.partition(".")[2] for name in run(LOADED) if name.startswith("persistable.")}
-    assert own <= {*OWN, "arrays", "file_content"}
+    assert own <= {*OWN, "file_content"}
 
 
 LISTED = """

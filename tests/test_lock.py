@@ -118,44 +118,59 @@ def test_other_keys_do_not_wait(kind: str, tmp_path) -> None:
 
 @needs_ranges
 def test_one_file_for_both_purposes(tmp_path) -> None:
-    """A lock beside another one uses its open file, is a lock of its own, and leaves the other one as it is."""
+    """The commit lock beside a generation's uses its open file, is a lock of its own, and leaves the other as it is."""
     folder = str(tmp_path)
     with lock.acquire(folder, KEY, lock.GENERATE) as generating:
         before = len(os.listdir("/proc/self/fd"))
-        with lock.acquire(folder, KEY, lock.COMMIT, beside=generating) as committing:
+        committing = generating.to_commit()
+        assert committing is not None
+        with committing:
+            assert committing.exclusive
             assert len(os.listdir("/proc/self/fd")) == before
             with pytest.raises(TimeoutError):
                 lock.acquire(folder, KEY, lock.COMMIT, timeout=0)
         assert not committing.exclusive
-        lock.acquire(folder, KEY, lock.COMMIT, timeout=0).release()
+        with lock.acquire(folder, KEY, lock.COMMIT, timeout=0):
+            assert generating.to_commit() is None  # somebody else has it
         with pytest.raises(TimeoutError):
             lock.acquire(folder, KEY, lock.GENERATE, timeout=0)
+    assert generating.to_commit() is None  # it is released
     lock.acquire(folder, KEY, lock.GENERATE, timeout=0).release()
-    late = lock.acquire(folder, KEY, lock.COMMIT, beside=generating)  # which is released: it opens its own
-    assert late.exclusive
-    late.release()
 
 
 @needs_ranges
-def test_beside_a_lock_whose_file_was_deleted(tmp_path) -> None:
-    """If the folder was cleared while the other lock was held, the file that is there now is locked."""
-    folder = str(tmp_path)
-    with lock.acquire(folder, KEY, lock.GENERATE) as generating:
+def test_no_commit_lock_in_a_file_that_was_deleted(tmp_path) -> None:
+    """If the folder was cleared while a lock was held, its file says nothing about those who lock the new one."""
+    with lock.acquire(str(tmp_path), KEY, lock.GENERATE) as generating:
         (tmp_path / ".lock").unlink()
-        with lock.acquire(folder, KEY, lock.COMMIT, beside=generating), pytest.raises(TimeoutError):
-            lock.acquire(folder, KEY, lock.COMMIT, timeout=0)
+        assert generating.to_commit() is None
 
 
 @needs_ranges
 def test_a_forked_child_drops_both(tmp_path) -> None:
     """A child that is forked under two locks of one file closes it once, and holds neither."""
-    with (
-        lock.acquire(str(tmp_path), KEY, lock.GENERATE) as generating,
-        lock.acquire(str(tmp_path), KEY, lock.COMMIT, beside=generating) as committing,
-    ):
+    with lock.acquire(str(tmp_path), KEY, lock.GENERATE) as generating:
+        committing = generating.to_commit()
+        assert committing is not None
         assert in_child(lambda: (generating.exclusive, committing.exclusive)) == (False, False)
         with pytest.raises(TimeoutError):
             lock.acquire(str(tmp_path), KEY, lock.COMMIT, timeout=0)
+        committing.release()
+
+
+def test_commits_wait_beside_a_generation(kind: str, tmp_path) -> None:
+    """A commit under a generation's lock waits for the commit of somebody who did not ask for that lock."""
+    made = blob(fast(tmp_path))
+    other: list[Any] = []
+
+    def generate() -> bytes:
+        other.append(lock.acquire(f"{tmp_path}/blob", made.key, lock.COMMIT))
+        threading.Timer(0.2, lambda: (runs(tmp_path), other.pop().release())).start()
+        return b"late"
+
+    made.load_generate(value=generate)
+    assert other == []
+    assert loaded(tmp_path) == b"late"
 
 
 def test_owner_killed(kind: str, tmp_path) -> None:

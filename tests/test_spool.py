@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class BytesP(Persistable[Any, PersistableParams]):
 @pytest.mark.parametrize("parts", [[], [b"a"], [b"a", b"bc"], [b"a" * FRAME]])
 def test_what_is_small_is_held_and_makes_no_file(tmp_path: Path, parts: list[bytes]) -> None:
     """Up to 64 KiB nothing is on disk; the content is what was written, in order."""
-    with Spool(f"{tmp_path}/file", 0o644) as spool:
+    with closing(Spool(f"{tmp_path}/file", 0o644)) as spool:
         assert [spool.write(part) for part in parts] == [len(part) for part in parts]
         assert spool.content == b"".join(parts)
     assert os.listdir(tmp_path) == []
@@ -34,7 +35,7 @@ def test_what_is_small_is_held_and_makes_no_file(tmp_path: Path, parts: list[byt
 @pytest.mark.parametrize("parts", [[b"a", b"b" * FRAME], [b"a" * FRAME, b"b", b"c"], [b"a" * FRAME * 3]])
 def test_what_is_long_is_written_through(tmp_path: Path, parts: list[bytes]) -> None:
     """One byte more, and all of it is in the file, what was held included."""
-    with Spool(f"{tmp_path}/file", 0o644) as spool:
+    with closing(Spool(f"{tmp_path}/file", 0o644)) as spool:
         for part in parts:
             spool.write(memoryview(part))
         assert spool.content is None
@@ -44,7 +45,7 @@ def test_what_is_long_is_written_through(tmp_path: Path, parts: list[bytes]) -> 
 def test_the_file_is_made_exclusively(tmp_path: Path) -> None:
     """A file, or a link, that stands at its path is not written to."""
     (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
-    with Spool(f"{tmp_path}/file", 0o644) as spool, pytest.raises(FileExistsError):
+    with closing(Spool(f"{tmp_path}/file", 0o644)) as spool, pytest.raises(FileExistsError):
         spool.write(b"a" * FRAME * 2)
     assert not (tmp_path / "elsewhere").exists()
 

@@ -92,12 +92,18 @@ def run(report: Report) -> None:
 def processor_time(statement: str, python: str = sys.executable) -> float:
     """Run a statement in a new interpreter and return the seconds of processor time that it took, system included.
 
+    What is imported is what is installed there, and not what lies in the folder that this was started from.
+
     Raises:
         ImportError: it failed; with the last line of what it said.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [python, "-c", statement], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=plain_environment()
+        [python, "-P", "-c", statement],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=plain_environment(),
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
