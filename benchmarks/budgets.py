@@ -58,7 +58,7 @@ BUDGETS = {
     "key-fortran": Budget("key of a 100 MB array, F order", "raw SHA-256", "≤", 3.0, "×"),
     **{
         f"{scheme}-{what.replace(' ', '-')}": Budget(f"{scheme}://, {what}{of}", "the bare client", "≤", limit, "×")
-        for scheme in ("s3", "gs", "sftp")
+        for scheme in ("s3", "az", "gs", "sftp")
         for what, of, limit in (
             ("put 128 MiB", "", 1.15),
             ("get 128 MiB", "", 1.15),

@@ -570,28 +570,35 @@ class Persistable(Generic[PayloadT, ParamsT]):
         registry = store.registry
         registry.notify("started", address.name, address.key)
         generation, _ = _on_a_miss()
-        started = time.perf_counter()
-        with generation.generating(generation.Generation(address.key, store.location)):
-            try:
-                payload = self._generate_payload(**untracked)
-            except Exception as error:
-                error.add_note(f"raised while generating {self.payload_name!r} (key {address.key})")
-                raise
-            self.__seconds = seconds = time.perf_counter() - started
-            self.__remember_own_changes()
-            if not _is_read_once(payload):  # else it is validated as it comes back
-                try:
-                    self._validate_payload(payload)
-                except Exception as error:
-                    if persisting:
-                        store.reject(address, payload, error)
-                    raise
+        payload, seconds = generation.within(
+            generation.Generation(address.key, store.location),
+            lambda: self.__generated(untracked, persisting=persisting),
+        )
         self.__payload = payload
         if logger.isEnabledFor(_INFO):
             logger.info("generated %s in %.3g s", self.__shown, seconds)
         if persisting:
             store.note("generated", address, f"in {seconds:.3g} s")
         registry.notify("generated", address.name, address.key, seconds=seconds)
+
+    def __generated(self, untracked: dict[str, Any], *, persisting: bool) -> tuple[PayloadT, float]:
+        """Generate and validate a payload; return it, and the seconds it took to generate."""
+        started = time.perf_counter()
+        try:
+            payload = self._generate_payload(**untracked)
+        except Exception as error:
+            error.add_note(f"raised while generating {self.payload_name!r} (key {self.__address.key})")
+            raise
+        self.__seconds = seconds = time.perf_counter() - started
+        self.__remember_own_changes()
+        if not _is_read_once(payload):  # else it is validated as it comes back
+            try:
+                self._validate_payload(payload)
+            except Exception as error:
+                if persisting:
+                    self.__store.reject(self.__address, payload, error)
+                raise
+        return payload, seconds
 
     def __remember_own_changes(self) -> None:
         """Note params that the generation changed: the payload is a function of what they were, as the key says."""
@@ -764,17 +771,18 @@ def _is_unread(payload: object) -> bool:
 
 
 def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
-    if payload_io is None or isinstance(payload_io, FileIO | str):
+    if payload_io is None or isinstance(payload_io, str):
         return payload_io
     if isinstance(payload_io, type) and issubclass(payload_io, FileIO):
-        return payload_io()
+        payload_io = payload_io()
+    if isinstance(payload_io, FileIO):
+        _suffix(payload_io.suffix, f"{type(payload_io).__qualname__}.suffix")
+        return payload_io
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 
 
-def _suffix(suffix: object) -> str:
+def _suffix(suffix: object, what: str = "payload_file_suffix") -> str:
     # the longest leaves room in the 255 bytes of a file name for key and marks
     if isinstance(suffix, str) and len(suffix) <= 100 and re.fullmatch(r"(\.[A-Za-z0-9_+-]+)*", suffix):
         return suffix
-    raise ValueError(
-        f"payload_file_suffix={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most"
-    )
+    raise ValueError(f"{what}={suffix!r}: give letters and digits after a dot, such as '.model.pickle', 100 at most")

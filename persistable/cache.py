@@ -207,6 +207,8 @@ def private_cache(trouble: CacheError) -> PayloadCache:
     """
     failed, cause = trouble.cache, trouble.cause
     if not failed.shared:
+        if cause.filename is None:  # write(2) does not say where the disk is full
+            cause.filename = failed.local.root
         raise cause
     if cause.errno in _FULL:  # the private one may be on the same disk
         failed.trim(limit=0)
@@ -238,6 +240,7 @@ def _default_location() -> str | None:
 def _private(process: int) -> PayloadCache:
     """Return a cache of this process alone, whose entries go as soon as they were used."""
     import atexit
+    import shutil
     import sys
     import tempfile
 
@@ -247,8 +250,7 @@ def _private(process: int) -> PayloadCache:
 
     def clear() -> None:
         if os.getpid() == process:  # not a forked child
-            with contextlib.suppress(OSError):
-                remove(root)
+            shutil.rmtree(root, ignore_errors=True)  # in its place: if it is killed meanwhile, the next one knows it
 
     atexit.register(clear)
     multiprocessing = sys.modules.get("multiprocessing.util")

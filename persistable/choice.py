@@ -63,6 +63,8 @@ class Choice(NamedTuple):
                 raise TypeError(f"{spec.io} is not a FileIO")
             if format_name(type(found)) != self.format:
                 raise TypeError(f"{spec.io} names itself {format_name(type(found))!r}")
+            if found.suffix != spec.suffix:  # which was checked: it becomes part of a path
+                raise TypeError(f"{spec.io} has the suffix {found.suffix!r}, and is declared with {spec.suffix!r}")
             if type(found) is cls:
                 _proved[cls] = self.format
         except (Exception, SystemExit) as error:

@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = commands.add_parser("sweep", help="delete what killed processes left", description=_sweep.__doc__)
     sweep.add_argument("location", help="a data_dir: a folder or a URL")
     sweep.add_argument("--grace", type=float, default=24.0, metavar="HOURS", help="age of what is deleted (24)")
+    sweep.add_argument("--dry-run", action="store_true", help="delete nothing, and list what would be")
     sweep.add_argument("--json", action="store_true", help="as JSON, an object: names, and bytes of all together")
     sweep.set_defaults(run=_sweep)
     options = parser.parse_args(arguments)
@@ -137,11 +138,12 @@ def _sweep(options: argparse.Namespace) -> int:
     """
     import json
 
-    swept = _existing(options.location).sweep(grace=options.grace * 3600)
+    swept = _existing(options.location).sweep(grace=options.grace * 3600, dry_run=options.dry_run)
     if options.json:
         _report(json.dumps(swept._asdict()))
     else:
-        _report("\n".join([*map(printable, swept.names), f"{len(swept.names)} swept, {swept.bytes / 1e6:,.1f} MB"]))
+        done = "would be swept" if options.dry_run else "swept"
+        _report("\n".join([*map(printable, swept.names), f"{len(swept.names)} {done}, {swept.bytes / 1e6:,.1f} MB"]))
     return 0
 
 

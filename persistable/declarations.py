@@ -30,7 +30,9 @@ _PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _NAME = _Shape(
     re.compile(r"[a-z][a-z0-9_-]*"), "parquet", "lower case letters, digits, _ and -, with a letter at the beginning"
 )
-_SUFFIX = _Shape(re.compile(r"(\.[A-Za-z0-9_+-]+)+"), ".parquet", "letters and digits after a dot")
+_SUFFIX = _Shape(
+    re.compile(r"(?=.{,100}\Z)(\.[A-Za-z0-9_+-]+)+"), ".parquet", "letters and digits after a dot, 100 at most"
+)
 _CLASS = _Shape(re.compile(f"{_PATH}:{_PATH}"), "module:Class", "where to import it from")
 _FUNCTION = _Shape(_CLASS.pattern, "module:function", "where to import it from")
 _TYPE = _Shape(re.compile(f"{_PATH}\\.[A-Za-z_]\\w*"), "pandas.DataFrame", "a public name, with its library")

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, canonical, mapping
+from persistable.canonical import NATIVES, Context, Emitter, Refusal, attribute_segment, bounded, canonical, mapping
 from persistable.exceptions import UnkeyableParamError
 from persistable.instances import Plan, class_id, hidden_layer, plan_of
 from persistable.literals import LITERALS, find_public, importable_class, within
@@ -247,7 +247,7 @@ def _fields(tag: str, plan: Plan, base: type) -> Emitter:
             context = context.customised(own)
         inner = "" if base is object else f',"value":{_known[base](_base_value(base, value), context)}'
         check_untracked(plan, value)
-        fields = ",".join(plan.parts(value, context))
+        fields = bounded(",".join(plan.parts(value, context)), value)
         return f'{{"$":"{tag}","class":{class_id(type(value))},"fields":{{{fields}}}{inner}}}'
 
     return emit_fields

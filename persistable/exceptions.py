@@ -26,6 +26,8 @@ import errno
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from persistable.display import printable
+
 __all__ = [
     "AmbiguousFormatError",
     "ArtifactError",
@@ -164,7 +166,7 @@ class ArtifactError(PersistableError):
 
     def __init__(self, message: str, *, name: str, key: str, path: str) -> None:
         self.name, self.key, self.path = name, key, path
-        super().__init__(message)
+        super().__init__(printable(message))  # which may show what somebody else has written into a record
 
 
 class MissingArtifactError(ArtifactError, FileNotFoundError):
@@ -413,13 +415,30 @@ class StorageError(PersistableError, OSError):
 
 
 class UnknownStorageError(StorageError, LookupError):
-    """Say that nobody serves the scheme of a URL.
+    """Say that nobody serves the scheme of a URL, or that several claim to.
 
-    Attributes: ``scheme``, ``install`` (distribution or None), ``suggestion`` (a scheme or None).
+    Attributes: ``scheme``, ``install`` (distribution or None), ``suggestion`` (a scheme or None), ``claims``
+    (distributions, each with its version).
     """
 
-    def __init__(self, *, url: str, scheme: str, install: str | None = None, suggestion: str | None = None) -> None:
-        self.scheme, self.install, self.suggestion = scheme, install, suggestion
+    def __init__(
+        self,
+        *,
+        url: str,
+        scheme: str,
+        install: str | None = None,
+        suggestion: str | None = None,
+        claims: Iterable[str] = (),
+    ) -> None:
+        self.scheme, self.install, self.suggestion, self.claims = scheme, install, suggestion, tuple(claims)
+        if self.claims:
+            off = ",".join(claim.rpartition(" ")[0] for claim in self.claims[:-1])
+            message = (
+                f"{' and '.join(self.claims)} each claim {scheme}:// ({url}), so none of them serves it; switch off "
+                f"all but one: PERSISTABLE_DISABLE_PLUGINS={off}"
+            )
+            super().__init__(message, url=url, operation="open")
+            return
         repair = f"pip install {install}" if install else "install the plugin that does, or use a local folder"
         if suggestion:
             repair = f"did you mean {suggestion}://?" + (f" That is served after: {repair}" if install else "")

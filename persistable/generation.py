@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-__all__ = ["Generation", "generating", "is_within", "thread_generating"]
+__all__ = ["Generation", "is_within", "thread_generating", "within"]
+
+T = TypeVar("T")
 
 
 class Generation(NamedTuple):
@@ -49,21 +52,28 @@ def is_within(generation: Generation) -> bool:
     return generation in _above.get()
 
 
-class generating:  # noqa: N801 - a context manager, read as a word between with and a colon
-    """Let it be known what is generated here."""
+def within(generation: Generation, work: Callable[[], T]) -> T:
+    """Do work that is to be known as this generation; return what it returns.
 
-    __slots__ = ("_generation", "_mark")
+    It is no context manager because an interrupt may arrive as one of those is entered or left, and would have the key
+    be generated for ever.
+    """
+    above, mark = _above.get(), object()
+    try:
+        _above.set((*above, generation))
+        _running[id(mark)] = threading.get_ident(), generation
+        return work()
+    finally:
+        try:
+            _leave(mark, above)
+        except BaseException:  # an interrupt that came as this began
+            _leave(mark, above)
+            raise
 
-    def __init__(self, generation: Generation) -> None:
-        self._generation = generation
 
-    def __enter__(self) -> None:
-        self._mark = _above.set((*_above.get(), self._generation))
-        _running[id(self)] = threading.get_ident(), self._generation
-
-    def __exit__(self, *_: object) -> None:
-        _running.pop(id(self), None)
-        _above.reset(self._mark)
+def _leave(mark: object, above: tuple[Generation, ...]) -> None:
+    _above.set(above)
+    _running.pop(id(mark), None)
 
 
 def thread_generating(generation: Generation) -> str | None:

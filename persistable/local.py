@@ -62,7 +62,7 @@ class Folder:
 
         Raises:
             FileNotFoundError: it is not there.
-            StorageError: it is a symbolic link.
+            StorageError: it is a symbolic link, or a socket.
             OSError: as the system says it.
         """
         path = f"{self.path}/{name}"
@@ -70,9 +70,7 @@ class Folder:
             descriptor = os.open(path, READING)
         except OSError as error:
             error.filename = path
-            if error.errno == errno.ELOOP:
-                raise _link(path) from None
-            raise
+            raise _unopened(error, path) from None
         status = os.fstat(descriptor)
         self.evidence.append((path, status))
         return descriptor, status
@@ -81,9 +79,7 @@ class Folder:
         """Return the content of a regular file. Raises as ``open`` does."""
         descriptor, status = self.open(name)
         try:
-            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
-                raise _refused(f"{self.path}/{name}", "is not a regular file", ": put the file itself there")
-            return _read_bounded(descriptor, f"{self.path}/{name}", status.st_size)
+            return _read_bounded(descriptor, f"{self.path}/{name}", status)
         except OSError as error:
             error.filename = f"{self.path}/{name}"
             raise
@@ -95,10 +91,17 @@ class Folder:
         descriptor, status = self.open(name)
         with open(descriptor, "rb") as source:
             if not stat.S_ISREG(status.st_mode):
-                raise _refused(f"{self.path}/{name}", "is not a regular file", ": put the file itself there")
+                raise _special(f"{self.path}/{name}")
             with open(path, "xb") as target:
                 while size > 0 and (chunk := source.read(min(size, _CHUNK))):
                     size -= target.write(chunk)
+
+
+def _unopened(error: OSError, path: str) -> OSError:
+    """Return what to raise of a file that cannot be opened."""
+    if error.errno == errno.ELOOP:
+        return _link(path)
+    return _special(path) if error.errno == errno.ENXIO else error  # as the system says of a socket
 
 
 def _link(path: str) -> StorageError:
@@ -107,17 +110,23 @@ def _link(path: str) -> StorageError:
     return error
 
 
+def _special(path: str) -> StorageError:
+    return _refused(path, "is not a regular file", ": put the file itself there")
+
+
 def _refused(path: str, reason: str, repair: str = "") -> StorageError:
-    error = StorageError(f"{path} {reason}{repair}", url=path, operation="open")
+    error = StorageError(f"{printable(path)} {reason}{repair}", url=path, operation="open")
     error.filename = path
     return error
 
 
-def _read_bounded(descriptor: int, path: str, size: int) -> bytes:
-    """Read an open file of ours to its end, unless it is larger than any that is read at once."""
-    if size > _LARGEST:
-        raise _refused(path, f"has {size} bytes, more than the {_LARGEST} that are read at once")
-    return read_all(descriptor, size)
+def _read_bounded(descriptor: int, path: str, status: os.stat_result) -> bytes:
+    """Read an open file of ours to its end, unless it is none, or larger than any that is read at once."""
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device would never end
+        raise _special(path)
+    if status.st_size > _LARGEST:
+        raise _refused(path, f"has {status.st_size} bytes, more than the {_LARGEST} that are read at once")
+    return read_all(descriptor, status.st_size)
 
 
 def read_all(descriptor: int, size: int) -> bytes:
@@ -156,6 +165,7 @@ class LocalStorage(Storage):
     def __init__(self, root: str, *, private: bool = True, durable: bool = True) -> None:
         self.root, self.durable = os.path.abspath(root), durable
         self.folder_mode, self.file_mode = (0o755, 0o644) if private else (0o777, 0o666)
+        self._lock_mode = 0o600 if private else 0o666  # who may read a file may lock it so that nobody else can
         self._apart: bool | None = None if private else False
 
     @property
@@ -180,11 +190,9 @@ class LocalStorage(Storage):
         try:
             descriptor = os.open(path, READING)
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise _link(path) from None
-            raise
+            raise _unopened(error, path) from None
         try:
-            return _read_bounded(descriptor, path, os.fstat(descriptor).st_size)
+            return _read_bounded(descriptor, path, os.fstat(descriptor))
         finally:
             os.close(descriptor)
 
@@ -344,10 +352,10 @@ class LocalStorage(Storage):
 
         path = f"{self.root}/{folder}"
         try:
-            lock: Lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)
+            lock: Lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait)
         except FileNotFoundError:  # there is no folder yet, or it has been cleared
             self.prepare(folder)
-            lock = _acquire(path, key, purpose, self.file_mode, timeout, on_wait)
+            lock = _acquire(path, key, purpose, self._lock_mode, timeout, on_wait)
         except PermissionError:
             self.prepare(folder)
             # the folder can be written to, only the lock file is somebody else's: work may be done twice, never wrongly

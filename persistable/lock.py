@@ -236,6 +236,7 @@ def _by_range(folder: str, key: str, purpose: int, mode: int) -> Lock | None:
             return None
         if error.errno in _UNSUPPORTED:
             return _unsupported(folder, error)
+        error.filename = f"{folder}/{LOCK}"  # a full disk is met here first, and write(2) does not say where
         raise
     if gone:  # the folder was cleared meanwhile: lock the file that is there now
         lock.release()

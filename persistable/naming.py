@@ -33,6 +33,7 @@ _LONGEST = 80  # bytes of a slug, so that folder, key and suffix stay far below 
 # patterns, compiled on first use
 _SLUG = r"[a-z0-9_]{0,80}(-[0-9a-f]{8})?"
 _PROCESS = r"([0-9]{1,9})(?:_([0-9]{1,19}))?"
+_QUARANTINED = r"[0-9a-f]{8}-[0-9a-f]{32}[.-].*|[0-9a-f]{32}\.rejected\.(pickle|txt)"
 _RECORD = r"[0-9a-f]{32}\.json"
 _PART = r"([0-9a-f]{32})(?:(?P<record>\.json)|(?P<lineage>\.lineage\.json)|(?P<payload>-[0-9a-f]{8}(?:\..*)?))"
 # names that Windows keeps for devices, and those that stand beside artifacts
@@ -116,6 +117,11 @@ def key_beside(name: str) -> str | None:
     """Return the key whose payload or lineage may have this file name, or None if it can be neither."""
     key, part = part_of(name) or (None, "")
     return key if part in ("payload", "lineage") else None
+
+
+def is_quarantined(name: str) -> bool:
+    """Whether a file of this name was put into quarantine by us; others may have a folder of that name as well."""
+    return re.fullmatch(_QUARANTINED, name) is not None
 
 
 def key_of_lease(name: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from operator import is_
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from persistable.canonical import Refusal, scalar_parts
+from persistable.canonical import Refusal, bounded, scalar_parts
 from persistable.encodable import DictEncodable
 from persistable.encoding import Encoder, Extend, encode, refused
 from persistable.file_content import FileContent
@@ -305,15 +305,16 @@ def snapshot(params: object, *, extend: Extend | None = None) -> Snapshot:
     cls = type(params)
     plan = plan_of(cls)
     try:
-        if not plan.suits_params:
-            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         values = plan.fields_only(params)
         if values is not None and plan.plain:
             parts = scalar_parts(plan.prefixes, values)
             if parts is not None:
                 return Snapshot(parts, cls, values, True)
+        if not plan.suits_params:
+            raise Refusal(params, "params have to be an instance of a dataclass", _instead_of(params))
         check_untracked(plan, params)
         parts = tuple(plan.parts_of(params, values, _context(plan, params, extend)))
+        bounded("".join(parts), params)
         immutable = values is not None and _IMMUTABLE.issuperset(map(type, values))
         return Snapshot(parts, cls, values, immutable)
     except (Refusal, RecursionError) as error:
@@ -340,7 +341,8 @@ def untracked(params: object) -> dict[str, Any]:
     """Return a JSON document, for people, of what does not enter the key: untracked fields and paths of files.
 
     Its keys are paths of fields below the params, such as ``model.verbose``. Secrets are left out; what is reached on
-    several ways is shown once. A value that has no encoding is described by its class; nothing is raised.
+    several ways is shown once. A value that has no encoding, or a very long one, is described by its class; nothing is
+    raised.
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a description for people must not fail the work
@@ -376,6 +378,7 @@ def _collect(value: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
 
 
 _DEPTH = 32
+_LEGIBLE = 1 << 20  # characters of a description; what takes more is shown by its class
 
 
 def _described(value: object) -> Any:
@@ -383,7 +386,8 @@ def _described(value: object) -> Any:
         return {"path": os.fspath(value)}
     import json
 
-    try:
-        return json.loads(encode(value))
-    except Exception:  # noqa: BLE001 - a description for people must not fail the work
-        return {"class": type(value).__qualname__}
+    with contextlib.suppress(Exception):  # a description for people must not fail the work
+        text = encode(value)
+        if len(text) <= _LEGIBLE:
+            return json.loads(text)
+    return {"class": type(value).__qualname__}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistable.address import Address
 from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
+from persistable.display import printable
 from persistable.exceptions import (
     CorruptArtifactError,
     FormatError,
@@ -281,8 +282,9 @@ def _reader(choice: Choice, record: Record) -> FileIO[Any]:
     file_io = choice.file_io()
     if record.format_version > file_io.format_version:
         raise FormatError(
-            f"{record.main_path} was written by version {record.format_version} of the format {choice.format!r}, and "
-            f"{choice.distribution or type(file_io).__qualname__} reads up to {file_io.format_version}; upgrade it",
+            f"{printable(record.main_path)} was written by version {record.format_version} of the format "
+            f"{choice.format!r}, and {choice.distribution or type(file_io).__qualname__} reads up to "
+            f"{file_io.format_version}; upgrade it",
             format=choice.format,
         )
     return file_io

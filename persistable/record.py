@@ -292,15 +292,20 @@ def _parsed(text: str, key: str) -> _Head:
     """Read the same from any JSON. What is relied on may be anything: a check can be computed by anybody."""
     document = _loads(text)
     schema = document["record_schema"]
-    if type(schema) is int and schema > SCHEMA:
+    if type(schema) is not int:
+        raise TypeError("its schema is no number")
+    if schema > SCHEMA:
         raise UnknownSchema(schema)
     if document["key"] != key:
         raise Damage(f"is the record of key {document['key']}")
     payload, class_path = document["payload"], document["provenance"]["class"]
     format, version, metadata = payload["format"], payload["format_version"], payload["metadata"]
+    distribution = payload.get("distribution")
     if not (type(class_path) is type(format) is str and type(metadata) is dict and type(version) is int):
         raise TypeError("one of its fields is of another type")
-    return format, version, payload.get("distribution"), metadata, _files(payload["files"], key), class_path
+    if distribution is not None and type(distribution) is not str:
+        raise TypeError("its distribution is no text")
+    return format, version, distribution, metadata, _files(payload["files"], key), class_path
 
 
 def _files(entries: Sequence[dict[str, Any]], key: str) -> tuple[PayloadFile, ...]:

@@ -71,10 +71,12 @@ def _unserved(
     install = owner
     if install is None and not claims and near not in table.storages:
         install = FIRST_PARTY_STORAGES["*" if near is None else near]
-    error = UnknownStorageError(url=redacted(url), scheme=scheme, install=install, suggestion=near)
-    if claims:
-        names = " and ".join(claim.plugin.label for claim in claims)
-        off = claims[0].plugin.distribution
-        error.add_note(f"{names} both claim it, so neither has it. PERSISTABLE_DISABLE_PLUGINS={off} switches one off")
+    error = UnknownStorageError(
+        url=redacted(url),
+        scheme=scheme,
+        install=install,
+        suggestion=near,
+        claims=[claim.plugin.label for claim in claims],
+    )
     note_troubles(error, table)
     return error

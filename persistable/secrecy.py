@@ -16,7 +16,7 @@ _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 def check_untracked(plan: Plan, value: Any) -> None:
     """Refuse a secret in the untracked fields of an instance, unless its own class keeps it out of pickles.
 
-    Looked at are dataclasses, however deep in builtin containers and in other dataclasses.
+    Looked at are dataclasses, however deep in containers of the standard library and in other dataclasses.
     """
     names = (*plan.untracked, *value._excluded_attributes) if plan.excludes else plan.untracked
     for name in names:
@@ -28,7 +28,9 @@ def check_untracked(plan: Plan, value: Any) -> None:
 
 
 def _check(value: object) -> None:
+    from collections import deque
     from dataclasses import is_dataclass
+    from types import SimpleNamespace
 
     waiting, seen = [value], set[int]()
     while waiting:
@@ -37,9 +39,11 @@ def _check(value: object) -> None:
             continue
         seen.add(id(held))
         if isinstance(held, dict):
-            waiting += _worth_a_look(held.values())
-        elif isinstance(held, list | tuple | set | frozenset):
+            waiting += [*_worth_a_look(held.keys()), *_worth_a_look(held.values())]
+        elif isinstance(held, list | tuple | set | frozenset | deque):
             waiting += _worth_a_look(held)
+        elif isinstance(held, SimpleNamespace):
+            waiting += _worth_a_look(vars(held).values())
         elif is_dataclass(held) and not isinstance(held, type):
             plan = plan_of(type(held))
             plan.check_leaking(held)

@@ -666,11 +666,12 @@ class ArtifactStore:
 
         return verification.check(self, workers=workers, progress=progress, quarantine=quarantine, resume=resume)
 
-    def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY) -> upkeep.Swept:
+    def sweep(self, *, grace: float = _DAY, quarantined: float = 30 * _DAY, dry_run: bool = False) -> upkeep.Swept:
         """Delete what dead processes left behind and no record names, once it is ``grace`` seconds old.
 
-        What is in quarantine goes after ``quarantined`` seconds. On a remote storage nobody can tell whether a writer
-        is alive, so there ``grace`` has to be longer than any upload takes.
+        ``dry_run`` deletes nothing and returns what would be. What is in quarantine goes after ``quarantined`` seconds.
+        On a remote storage nobody can tell whether a writer is alive, so there ``grace`` has to be longer than any
+        upload takes.
 
         Raises:
             ValueError: one of the ages is negative, or no number.
@@ -680,7 +681,7 @@ class ArtifactStore:
         for name, age in (("grace", grace), ("quarantined", quarantined)):
             if not age >= 0:  # which nan is not
                 raise ValueError(f"{name}={age!r}: give seconds, at least 0")
-        return upkeep.sweep(self, grace, quarantined)
+        return upkeep.sweep(self, grace, quarantined, dry_run=dry_run)
 
 
 def _registry(registry: object) -> Registry:

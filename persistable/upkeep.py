@@ -29,7 +29,7 @@ _UNLOCKED = 3600.0  # seconds that a payload without a record is left alone wher
 
 
 class Swept(NamedTuple):
-    """What a sweep deleted: names of objects, and their bytes in total."""
+    """What a sweep deleted, or would delete: names of objects, and their bytes in total."""
 
     names: tuple[str, ...]
     bytes: int
@@ -72,14 +72,16 @@ def _local_records(local: LocalStorage) -> Iterator[str]:
                     yield f"{folder}/{item.name}"
 
 
-def sweep(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
+def sweep(store: ArtifactStore, grace: float, quarantined: float, *, dry_run: bool) -> Swept:
     """Delete what no record names and no live process writes; see ``ArtifactStore.sweep``."""
     if store.local is not None:
-        return _sweep_local(store, store.local, grace, quarantined)
-    return _sweep_remote(store, grace, quarantined)
+        return _sweep_local(store, store.local, grace, quarantined, dry_run=dry_run)
+    return _sweep_remote(store, grace, quarantined, dry_run=dry_run)
 
 
-def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quarantined: float) -> Swept:
+def _sweep_local(
+    store: ArtifactStore, local: LocalStorage, grace: float, quarantined: float, *, dry_run: bool
+) -> Swept:
     now = time.time()
     swept: list[str] = []
     size = 0
@@ -95,7 +97,8 @@ def _sweep_local(store: ArtifactStore, local: LocalStorage, grace: float, quaran
                 staged = name.startswith(naming.STAGED)
                 if _newest(path) <= now - (grace if staged else kept) and _is_garbage(store, local, folder, name):
                     found = size_of(path)
-                    remove(path)
+                    if not dry_run:
+                        remove(path)
                     swept.append(f"{folder}/{name}")
                     size += found
     return Swept(tuple(swept), size)
@@ -132,7 +135,7 @@ def _is_garbage(store: ArtifactStore, local: LocalStorage, folder: str, name: st
         writer = naming.staged_by(name)
         return writer is not None and (writer[0] != naming.host() or not alive(writer[1], writer[2]))
     if folder.endswith(f"/{naming.QUARANTINE}"):
-        return True
+        return naming.is_quarantined(name)
     key = naming.key_beside(name)
     if key is None:
         return False
@@ -164,7 +167,7 @@ def _newest(path: str) -> float:
     return max(times)
 
 
-def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float) -> Swept:
+def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float, *, dry_run: bool) -> Swept:
     """Sweep by age alone: nobody can tell from here whether a writer elsewhere is alive.
 
     Objects of a payload go together. A key with a lease that still beats is left alone.
@@ -179,21 +182,27 @@ def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float) -> Swe
     size = 0
     for (folder, name), entries in sorted(found.items()):
         if name == naming.QUARANTINE:
-            doomed = [entry for entry in entries if entry.modified <= now - quarantined]
+            doomed = [
+                entry
+                for entry in entries
+                if entry.modified <= now - quarantined and naming.is_quarantined(entry.name.rpartition("/")[2])
+            ]
         elif max(entry.modified for entry in entries) > now - grace:
             continue
         else:
             doomed = entries if _is_garbage_there(store, folder, name, found) else []
         for entry in doomed:
             with contextlib.suppress(FileNotFoundError, PermissionError):
-                storage.delete(entry.name)
+                if not dry_run:
+                    storage.delete(entry.name)
                 swept.append(entry.name)
                 size += entry.bytes
     with contextlib.suppress(PermissionError):  # few may look for uploads
         for upload in storage.uploads():
             folder, _, rest = upload.name.partition("/")
             if naming.is_slug(folder) and rest and upload.modified <= now - grace:
-                storage.abort(upload)
+                if not dry_run:
+                    storage.abort(upload)
                 swept.append(upload.name)
     return Swept(tuple(swept), size)
 

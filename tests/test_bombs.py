@@ -320,6 +320,53 @@ def test_parquet_row_groups_are_judged_one_by_one_for_a_reader(tmp_path: Path) -
     assert read[0] == "nothing", read
 
 
+def test_parquet_dictionaries_that_hardly_take_a_byte_are_refused(tmp_path: Path) -> None:
+    """A column that stays a dictionary takes what its different texts take, in a dictionary's page or in others."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    different = pyarrow.array([str(n) + "x" * (1 << 20) for n in range(HUGE >> 20)]).dictionary_encode()
+    repeated = pyarrow.DictionaryArray.from_arrays(pyarrow.nulls(HUGE >> 18, "int32").fill_null(0), ["x" * (1 << 18)])
+    options: dict[str, dict[str, Any]] = {
+        "dictionary": {},
+        "one page": {"use_dictionary": False, "write_batch_size": 1 << 20},
+        "pages": {"use_dictionary": False, "write_batch_size": 1},
+    }
+    bombs = []
+    for column in (different, repeated):
+        for name, chosen in options.items():
+            path = tmp_path / f"{len(bombs)} {name}.parquet"
+            pyarrow.parquet.write_table(pyarrow.table({"x": column}), path, compression="zstd", **chosen)
+            assert path.stat().st_size < HUGE // 1000
+            bombs.append(Bomb(path))
+    found = explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas")
+    assert_foreseen(found[:3])
+    assert [name for name, _, _ in (found[3], found[5])] == ["nothing"] * 2, found  # found[4]: a page is read whole
+
+
+def test_parquet_lists_that_are_longer_than_their_footer_says_are_refused(tmp_path: Path) -> None:
+    """One row may hold any number of values, which only the pages say."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    count = HUGE >> 2
+    values = pyarrow.nulls(count, "int64").fill_null(0)
+    path = tmp_path / "x.parquet"
+    table = pyarrow.table({"x": pyarrow.ListArray.from_arrays([0, count], values)})
+    pyarrow.parquet.write_table(table, path, compression="zstd", data_page_size=1 << 30, store_schema=False)
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = content[-8 - length : -8]
+    promised = b"\x16" + long(count) + b"\x16"  # field 5 of a column's metadata, and the head of field 6
+    assert footer.count(promised) == 1
+    footer = footer.replace(promised, b"\x16" + long(1) + b"\x16")
+    path.write_bytes(content[: -8 - length] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert pyarrow.parquet.read_metadata(path).row_group(0).column(0).num_values == 1
+    assert_foreseen(explode("persistable_arrow.parquet:ParquetFileIO", [Bomb(path)], "pandas"))
+
+
 def test_parquet_files_with_one_long_text_are_read(tmp_path: Path) -> None:
     """Bounds that are too coarse refuse nothing: the texts are counted."""
     pytest.importorskip("persistable_arrow")

@@ -20,7 +20,7 @@ from faults import Faults, dying_disk, full_disk
 
 import persistable
 from persistable import ArtifactStore, Persistable, PersistableParams
-from persistable.cache import _private
+from persistable.cache import CacheError, PayloadCache, _private, private_cache
 from persistable.io import FileIO
 
 
@@ -95,6 +95,13 @@ def test_a_hit_without_any_disk_is_an_error_and_no_damage(place: DictStorage, tm
         listed(place, tmp_path / "cache").load_generate()
     assert caught.value.errno == errno.ENOSPC
     assert (ListP.generated, place.objects) == (1, stored)
+
+
+def test_a_full_private_folder_is_named(tmp_path: Path) -> None:
+    """It is where there should be room, and write(2) does not say which disk is full."""
+    with pytest.raises(OSError, match="No space left") as caught:
+        private_cache(CacheError(PayloadCache(str(tmp_path), shared=False), OSError(errno.ENOSPC, "No space left")))
+    assert caught.value.filename == str(tmp_path)
 
 
 def test_a_cache_that_cannot_be_used_is_told_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -115,6 +116,49 @@ def test_kills_notice_what_is_lost_and_what_is_left(tmp_path: Path) -> None:
         assert run(kills.CAMPAIGN, "text", tmp_path / "lost").faults["acknowledged lost"] > 0
     with mock.patch.object(ArtifactStore, "sweep"):
         assert run(kills.CAMPAIGN, "text", tmp_path / "left").faults["left after a sweep"] > 0
+
+
+def test_kills_notice_a_sweep_of_what_is_being_written(tmp_path: Path) -> None:
+    """A sweep that takes the living for dead fails their commits, and the campaign counts it."""
+    with mock.patch("persistable.upkeep.alive", return_value=False):
+        assert run(kills.CAMPAIGN, "one store", tmp_path).faults["wrong"] > 0
+
+
+def test_syscalls_notice_what_is_not_told(tmp_path: Path) -> None:
+    """Where a flush that fails is taken for one, the campaign counts an error that nobody was told of."""
+    real = os.fsync
+
+    def swallowing(descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            real(descriptor)
+
+    with mock.patch.object(os, "fsync", swallowing):
+        assert run(syscalls.CAMPAIGN, "pickle", tmp_path).faults["unreported"] > 0
+
+
+def test_syscalls_notice_a_fault_that_does_not_strike(tmp_path: Path) -> None:
+    """A call that was counted and does not come again was not tried, and the campaign counts it."""
+    real = syscalls._points
+
+    def shifted(*given: Any) -> Any:
+        return (point._replace(number=point.number + 1000) for point in real(*given))
+
+    with mock.patch.object(syscalls, "_points", shifted):
+        assert run(syscalls.CAMPAIGN, "pickle", tmp_path).faults["missed"] > 0
+
+
+def test_owners_notice_what_is_generated_in_vain(tmp_path: Path) -> None:
+    """Where nobody looks whether a folder can be written to, payloads are generated that cannot be persisted."""
+    with mock.patch.object(os, "access", return_value=True):
+        assert run(owners.CAMPAIGN, "read-only folder", tmp_path).faults["generated in vain"] > 0
+
+
+def test_planted_notices_a_signature_that_is_not_looked_at(tmp_path: Path) -> None:
+    """Where any signature is a good one, what somebody else has signed is served, and the campaign counts it."""
+    with mock.patch("persistable.signing.SigningKey.verifies", return_value=True):
+        faults = run(planted.CAMPAIGN, "signed", tmp_path).faults
+    assert faults["served"] > 2
+    assert faults["executed"] > 0
 
 
 def test_identities_notice_keys_that_are_wrong(tmp_path: Path) -> None:

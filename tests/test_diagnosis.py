@@ -75,6 +75,10 @@ def test_a_plugin_whose_library_is_missing_is_installed_but_broken(site: Site) -
             FILE_IO.format(name="png", refusal=None).replace("name = 'png'", ""),
             "TypeError: png_plugin_io:FileIO names itself 'custom:FileIO'",
         ),
+        (
+            FILE_IO.format(name="png", refusal=None).replace('suffix = ".', 'suffix = "/../../.'),
+            "TypeError: png_plugin_io:FileIO has the suffix '/../../.png', and is declared with '.png'",
+        ),
     ],
 )
 def test_a_format_that_is_not_what_it_was_declared_as_is_broken(site: Site, source: str, reason: str) -> None:

@@ -186,6 +186,7 @@ def test_an_interrupt_is_the_users_and_leaves_nothing_behind(site: Site) -> None
         ("name='a\\n', suffix='.png', io='a:A'", "does not look like"),
         ("name='png', suffix='png', io='a:A'", "suffix 'png' does not look like"),
         ("name='png', suffix='', io='a:A'", "suffix '' does not look like"),
+        ("name='png', suffix='.' + 'x' * 200, io='a:A'", "does not look like"),
         ("name='png', suffix='./png', io='a:A'", "suffix './png' does not look like"),
         ("name='png', suffix='.png', io='a.A'", "io 'a.A' does not look like"),
         ("name='png', suffix='.png', io='a:A()'", "io 'a:A()' does not look like"),

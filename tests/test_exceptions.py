@@ -116,6 +116,10 @@ EXAMPLES: list[tuple[PersistableError, tuple[str, ...]]] = [
     ),
     (UnknownStorageError(url="foo://b", scheme="foo"), ("foo://b", "plugin")),
     (
+        UnknownStorageError(url="foo://b", scheme="foo", claims=["a 1.0", "b 2.0"]),
+        ("foo://b", "a 1.0 and b 2.0 each claim", "PERSISTABLE_DISABLE_PLUGINS=a"),
+    ),
+    (
         SigningKeyError(path="/home/key", reason="is open to others", repair="chmod 600 /home/key"),
         ("/home/key", "is open to others", "chmod 600"),
     ),
@@ -259,7 +263,7 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def test_what_an_error_is_made_from_it_keeps(cls: type[Exception]) -> None:
     """Each argument is an attribute of that name; what is only said is in the message."""
     values: dict[str, Any] = {"known": ("a",), "candidates": (("a", "b"),), "seconds": 1.5, "cause": ValueError("why")}
-    values["disabled"] = False  # else that is the reason
+    values |= {"disabled": False, "claims": ("a 1.0",)}  # the first one would be the reason
     parameters = inspect.signature(cls.__init__).parameters
     names = [name for name, parameter in parameters.items() if parameter.kind not in _VARIADIC and name != "self"]
     given = {name: values.get(name, f"<{name}>") for name in names}

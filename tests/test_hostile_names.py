@@ -17,10 +17,17 @@ from dict_storage import DictStorage
 from specimens import fast, files
 from test_naming import HOSTILE
 
-from persistable import ArtifactStore, Persistable, PersistableParams, lease, lock
+from persistable import ArtifactStore, FileIO, Persistable, PersistableParams, lease, lock
 from persistable.address import Address
+from persistable.digest import digest_of
 from persistable.display import printable
-from persistable.exceptions import CorruptArtifactWarning, UnkeyableParamError
+from persistable.exceptions import (
+    CorruptArtifactError,
+    CorruptArtifactWarning,
+    ForeignArtifactError,
+    FormatError,
+    UnkeyableParamError,
+)
 from persistable.local import LocalStorage
 from persistable.params import param
 from persistable.redaction import redacted
@@ -121,6 +128,34 @@ def test_whoever_is_waited_for_forges_no_line(tmp_path: Path, caplog: pytest.Log
     assert caplog.records[-1].getMessage().isprintable()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (rb'"path": "([0-9a-f]{32})-[^"]*"', rb'"path": "\1-a\\nERROR forged\\u001b[2J"', CorruptArtifactError),
+        (rb'"path": "([0-9a-f]{32})-[^"]*"', rb'"path": "\1-../link\\nERROR forged"', CorruptArtifactError),
+        (rb'"class": "[^"]*"', rb'"class": "x:Y\\nERROR forged"', ForeignArtifactError),
+        (rb'"format_version": 1', rb'"format_version": 9', FormatError),
+        (rb'"format": "[^"]*"', rb'"format": "x\\nERROR forged"', FormatError),
+        (rb'"distribution": "[^"]*"', rb'"distribution": {"x": 1}', CorruptArtifactError),
+        (rb'"record_schema": 1', rb'"record_schema": true', CorruptArtifactError),
+    ],
+    ids=["path", "path upwards", "class", "version", "format", "distribution", "schema"],
+)
+def test_no_record_forges_a_line_of_an_error(old: bytes, new: bytes, error: type[Exception], tmp_path: Path) -> None:
+    """What somebody has written into a record is shown by errors as what it is: in one line that is printable."""
+    p = NamedP(fast(tmp_path), Params())
+    p.load_generate()
+    record = tmp_path / "named_p" / f"{p.key}.json"
+    raw = record.read_bytes()
+    body = re.sub(old, new, raw[: raw.index(b'"check"')])
+    assert body != raw[: raw.index(b'"check"')]
+    body = re.sub(rb'"code": "[^"]*"', b'"code": "another"', body)
+    record.write_bytes(body + f'"check": "{digest_of(body)}"\n}}\n'.encode())
+    with pytest.raises(error) as caught:
+        NamedP(fast(tmp_path), Params()).load()
+    assert str(caught.value).isprintable()
+
+
 def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
     """A role is in the key and in the record, never in a path; roles that differ at all give different keys."""
     upstream = NamedP(fast(tmp_path), Params(), payload_name="upstream")
@@ -133,11 +168,22 @@ def test_hostile_roles_are_nothing_but_names(tmp_path: Path) -> None:
     assert {path.parent.name for path in tmp_path.rglob("*") if path.is_file()} == {"down"}
 
 
-@pytest.mark.parametrize("suffix", ["../x", "/x", ".a/b", ".\0", "x", ".", "..", ".a\n", ". ", ".é", "\\", ".x" * 60])
+@pytest.mark.parametrize(
+    "suffix", ["../x", "/x", "/../../x", ".a/b", ".\0", "x", ".", "..", ".a\n", ". ", ".é", "\\", ".x" * 60]
+)
 def test_hostile_suffixes_are_refused(suffix: str, tmp_path: Path) -> None:
     """A suffix is dots, letters and digits; anything else is an error before anything is generated."""
     with pytest.raises(ValueError, match="payload_file_suffix"):
         NamedP(fast(tmp_path), Params(), payload_file_suffix=suffix)
+
+    class Own(FileIO[Any]):
+        _save = _load = None  # type: ignore[assignment]
+
+    Own.suffix = suffix
+    p = NamedP(fast(tmp_path), Params())
+    for give in (lambda: NamedP(fast(tmp_path), Params(), payload_io=Own), lambda: setattr(p, "payload_io", Own())):
+        with pytest.raises(ValueError, match=r"Own\.suffix="):
+            give()
 
 
 def test_a_secret_param_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -15,9 +17,24 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from specimens import BlobP, BlobParams, blob, fast, in_child, kill, loaded, outcome_of, spawn, stored, until
+from faults import Interrupt
+from specimens import (
+    NOBODY,
+    ROOT,
+    BlobP,
+    BlobParams,
+    blob,
+    fast,
+    in_child,
+    kill,
+    loaded,
+    outcome_of,
+    spawn,
+    stored,
+    until,
+)
 
-from persistable import lock
+from persistable import generation, lock
 from persistable.exceptions import LockTimeoutError, RecursiveGenerationError
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -255,6 +272,19 @@ def test_recursion(cls: type, tmp_path) -> None:
         _ = made.payload
 
 
+def test_an_interrupt_leaves_no_key_in_generation(tmp_path) -> None:
+    """Wherever a Ctrl-C meets the mark of what is being generated, it may be generated afterwards."""
+    for number in itertools.count(1):
+        made, interrupt = blob(fast(tmp_path / str(number))), Interrupt(number, generation.__file__)
+        with contextlib.suppress(KeyboardInterrupt), interrupt.injected():
+            made.load_generate()
+        if not interrupt.struck:
+            break
+        made.generate()
+        assert generation._running == {}, interrupt.where
+    assert number > 5
+
+
 def test_lock_timeout(kind: str, tmp_path) -> None:
     """Who waits longer than lock_timeout gets a LockTimeoutError that names key, seconds and owner."""
     child = spawn(lambda: blob(fast(tmp_path / "data")).load_generate(value=counted(tmp_path, 60)))
@@ -321,6 +351,20 @@ def test_no_locks_there(code: int, tmp_path, caplog) -> None:
 
 
 @needs_ranges
+def test_a_disk_that_is_full_where_the_owner_is_noted(tmp_path) -> None:
+    """Before anything is generated, the error says which file could not be written."""
+    made, ran = blob(fast(tmp_path)), []
+    with (
+        mock.patch.object(os, "pwrite", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+        pytest.raises(OSError, match=r"No space left on device: .*\.lock") as caught,
+    ):
+        made.load_generate(value=lambda: ran.append(1))
+    assert caught.value.errno == errno.ENOSPC
+    assert ran == []
+    made.load_generate(value="afterwards")
+
+
+@needs_ranges
 def test_other_errors_of_locking(tmp_path) -> None:
     """An error of the disk while locking is that error, before anything is generated."""
     with (
@@ -373,6 +417,22 @@ def test_no_descriptor_is_left(kind: str, tmp_path) -> None:
         with lock.acquire(str(tmp_path), f"{number:032x}" if kind == "ranges" else KEY, lock.COMMIT):
             pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@needs_ranges
+@pytest.mark.skipif(not ROOT, reason="being somebody else needs root")
+def test_nobody_else_can_lock_what_is_ours(open_folder) -> None:
+    """A lock for reading, which takes no more than to open the file for reading, would hold up its owner for ever."""
+    blob(fast(open_folder / "data")).load_generate()
+    path = open_folder / "data" / "blob" / ".lock"
+
+    def held_up() -> None:
+        with pytest.raises(PermissionError):
+            os.open(path, os.O_RDONLY)
+
+    in_child(held_up, uid=NOBODY)
+    blob(fast(open_folder / "shared", trust="all")).load_generate()
+    assert (open_folder / "shared" / "blob" / ".lock").stat().st_mode & 0o044
 
 
 @needs_ranges

@@ -9,6 +9,7 @@ import pickle
 import threading
 import types
 import typing
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -478,14 +479,26 @@ class _Middle(PersistableParams):
     held: object = param(default=None, tracked=False)
 
 
+@dataclass(frozen=True)
+class _Frozen:
+    password: str = param(default="", secret=True)
+
+
 @pytest.mark.parametrize(
-    "held", [_Login(), [1, {"a": (_Login(),)}], types.SimpleNamespace(), _Middle([_Login()])], ids=lambda _: ""
+    "held",
+    [
+        _Login(),
+        [1, {"a": (_Login(),)}],
+        _Middle([_Login()]),
+        types.SimpleNamespace(a=_Login()),
+        deque([_Login()]),
+        {_Frozen(): 1},
+        {_Frozen()},
+    ],
+    ids=lambda _: "",
 )
 def test_a_secret_in_an_untracked_param_is_refused_as_well(held):
     """Untracked params are pickled, and a plain dataclass in them would be with its secret; however deep."""
-    if isinstance(held, types.SimpleNamespace):  # nothing to refuse
-        snapshot(_Middle(held))
-        return
     with pytest.raises(UnkeyableParamError, match=r"params\.held.*password is secret.*PersistableParams"):
         snapshot(_Middle(held))
 
@@ -507,6 +520,7 @@ def test_a_secret_in_an_untracked_param_is_refused_as_well(held):
 
 def test_what_is_untracked_may_be_anything_without_such_secrets():
     """Circles, depth, and params that keep their secrets are no reason to refuse."""
+    snapshot(_Middle(types.SimpleNamespace()))
     circle = [Inner(token="x")]
     circle.append(circle)
     for _ in range(5000):
@@ -546,3 +560,52 @@ def test_param_in_a_class_that_is_no_dataclass_is_refused(options):
 @dataclass
 class _Holder(PersistableParams):
     held: object
+
+
+# -- what is too long
+
+
+@dataclass
+class _Pair:
+    left: object
+    right: object
+
+
+@dataclass
+class _Any(PersistableParams):
+    value: object = None
+    note: object = param(default=None, tracked=False)
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda x: [x, x], lambda x: (x, x), lambda x: {"a": x, "b": x}, lambda x: _Pair(x, x)]
+)
+def test_what_is_shared_is_refused_before_it_fills_the_memory(hold, monkeypatch):
+    """A few objects with more ways between them than a record can hold are refused, and not found out by waiting."""
+    monkeypatch.setattr("persistable.canonical.LONGEST", 10_000)
+    value = [1]
+    for _ in range(100):
+        value = hold(value)
+    with pytest.raises(UnkeyableParamError, match=r"params\.value.*more than the 10,000 characters.*FileContent"):
+        snapshot(_Any(value))
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 300, [*range(100)], [[1.5]] * 80, {str(n): n for n in range(100)}, {1: "x" * 300}]
+)
+def test_what_is_longer_than_a_record_may_be_is_refused(value, monkeypatch):
+    """Its record could not be read: that is known before anything is generated, and its digest would do."""
+    snapshot(_Any(value))
+    monkeypatch.setattr("persistable.canonical.LONGEST", 250)
+    with pytest.raises(UnkeyableParamError, match="more than the 250 characters"):
+        snapshot(_Any(value))
+    snapshot(_Any(b"x" * 100_000))
+
+
+def test_what_is_long_and_untracked_is_shown_by_its_class(monkeypatch):
+    """A description for people neither makes a record that is too long to be read nor fails the work."""
+    monkeypatch.setattr("persistable.params._LEGIBLE", 100)
+    assert untracked(_Any(1, [*range(10)])) == {"note": [*range(10)]}
+    assert untracked(_Any(1, [*range(100)])) == {"note": {"class": "list"}}
+    monkeypatch.setattr("persistable.canonical.LONGEST", 250)
+    assert untracked(_Any(1, [*range(100)])) == {"note": {"class": "list"}}

@@ -202,6 +202,21 @@ def test_bad_suffixes_fail_at_once(data_dir: Path, suffix: Any) -> None:
     assert p.payload_file_suffix is None
 
 
+@pytest.mark.parametrize("suffix", ["pickle", "/../../x", ".a/b", 3, "." + "x" * 300, ".x\n"])
+def test_a_file_io_with_a_bad_suffix_fails_at_once(data_dir: Path, suffix: Any) -> None:
+    """It becomes part of a path: given, as a class or an instance, declared, or assigned."""
+    cls = type("OddIO", (PickleFileIO,), {"suffix": suffix})
+    for given in (cls, cls()):
+        with pytest.raises(ValueError, match=r"OddIO\.suffix="):
+            NumbersP(data_dir, Params(), payload_io=given)
+        with pytest.raises(ValueError, match=r"OddIO\.suffix="):
+            type("DeclaredP", (NumbersP,), {"payload_io": given})(data_dir, Params())
+    p = NumbersP(data_dir, Params())
+    with pytest.raises(ValueError, match=r"OddIO\.suffix="):
+        p.payload_io = cls
+    assert not data_dir.exists()
+
+
 def test_suffix_replaces_that_of_the_format(data_dir: Path) -> None:
     """payload_file_suffix is what the payload's file ends with, dots included; the record finds it without."""
     p = NumbersP(data_dir, Params(), payload_file_suffix=".model.pickle")

@@ -145,6 +145,8 @@ def test_regenerating_replaces_the_record_and_leaves_the_old_payload_to_the_swee
     p.generate()
     assert old in place.objects
     assert p.store.sweep().names == ()
+    assert p.store.sweep(grace=0, dry_run=True).names == (old,)
+    assert old in place.objects
     assert p.store.sweep(grace=0).names == (old,)
     assert len(place.objects) == 2
     p.load()

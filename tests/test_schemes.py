@@ -48,12 +48,12 @@ def test_a_scheme_that_two_claim_is_nobodys(site: Site) -> None:
     install(site, "alpha", "tape", "reel")
     install(site, "beta", "tape")
     with pytest.raises(UnknownStorageError) as caught:
-        Registry().storage("tape://x")
-    [note] = caught.value.__notes__
-    assert note == (
-        "alpha-dist 1.0 and beta-dist 1.0 both claim it, so neither has it. "
-        "PERSISTABLE_DISABLE_PLUGINS=alpha-dist switches one off"
+        Registry().storage("tape://user:password@x")
+    assert str(caught.value) == (
+        "alpha-dist 1.0 and beta-dist 1.0 each claim tape:// (tape://***@x), so none of them serves it; switch off all "
+        "but one: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
     )
+    assert caught.value.claims == ("alpha-dist 1.0", "beta-dist 1.0")
     assert serving("reel://x") == "alpha"
     assert Registry(disabled=["alpha-dist"]).storage("tape://x").__module__ == "beta_storage"
 

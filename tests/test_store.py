@@ -6,6 +6,9 @@ import errno
 import os
 import pickle
 import re
+import shutil
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -19,7 +22,13 @@ from specimens import ROOT, BlobP, BlobParams, artifact_files, blob, fast, files
 
 from persistable import ArtifactStore
 from persistable.address import Address
-from persistable.exceptions import InvalidPayloadError, StorageError, UnknownStorageError
+from persistable.exceptions import (
+    CorruptArtifactWarning,
+    InvalidPayloadError,
+    SaveError,
+    StorageError,
+    UnknownStorageError,
+)
 from persistable.local import LocalStorage
 from persistable.registry import Registry
 
@@ -298,6 +307,22 @@ def test_log(tmp_path) -> None:
     with pytest.warns(UserWarning, match="quarantine"):
         blob(fast(tmp_path)).load_generate()
     assert events(tmp_path)[2:] == [b"quarantined", b"generated", b"persisted"]
+
+
+def test_log_follows_no_link(tmp_path) -> None:
+    """A folder that is replaced by a link while a payload is generated gets no line of the log where it leads."""
+    (tmp_path / "elsewhere").mkdir()
+    made = blob(fast(tmp_path / "data"))
+
+    def replacing() -> str:
+        shutil.rmtree(tmp_path / "data" / "blob")
+        (tmp_path / "data" / "blob").symlink_to(tmp_path / "elsewhere")
+        return "payload"
+
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        made.load_generate(value=replacing)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert made.payload == "payload"
 
 
 @pytest.mark.parametrize("failure", [PermissionError(13, "no"), OSError(28, "full"), IsADirectoryError(21, "dir")])
@@ -579,6 +604,25 @@ def test_quarantine_keeps_what_is_old_for_its_own_time(tmp_path) -> None:
     assert len(fast(tmp_path).sweep(quarantined=0).names) == 2
 
 
+def test_a_sweep_leaves_what_others_have_in_quarantine(tmp_path) -> None:
+    """A folder of that name may be somebody else's, where a data_dir is shared with other things."""
+    made = stored(fast(tmp_path), OLD)
+    made.persist_filepath.write_bytes(b"")
+    with pytest.warns(CorruptArtifactWarning):
+        blob(fast(tmp_path)).load_generate()
+    with pytest.raises(SaveError):
+        blob(fast(tmp_path), n=2).generate(value=[1, lambda: 0])
+    (tmp_path / "mails" / "quarantine" / "of_may").mkdir(parents=True)
+    theirs = [*(tmp_path / "mails" / "quarantine" / name for name in ("spam.txt", f"{made.key}.json", "of_may/x"))]
+    theirs.append(tmp_path / "blob" / "quarantine" / "notes.txt")
+    for path in theirs:
+        path.write_bytes(b"precious")
+    swept = fast(tmp_path).sweep(quarantined=0).names
+    assert len([name for name in swept if "/quarantine/" in name]) == len(swept) == 3
+    assert all(path.exists() for path in theirs)
+    assert os.listdir(tmp_path / "blob" / "quarantine") == ["notes.txt"]
+
+
 @pytest.mark.parametrize("name", ["{key}.json", "{key}.lineage.json"])
 def test_a_planted_file_of_any_size_is_not_read_into_memory(tmp_path, name) -> None:
     """A record or lineage that takes no room on the disk, and all of the memory, is refused by its size."""
@@ -604,6 +648,42 @@ def test_a_record_that_is_a_link_does_not_hide_the_others(tmp_path) -> None:
     assert other.key in {address.key for address in fast(tmp_path).list()}
     assert made.key not in {address.key for address in fast(tmp_path).list()}
     assert [finding.key for finding in fast(tmp_path).check() if finding.problem] == [made.key]
+
+
+def _special(path: Path, kind: str) -> None:
+    """Make something at a path that is no file."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        os.mknod(path, stat.S_IFCHR | 0o644, os.makedev(1, 3))
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.relpath(path))  # a short name: an address has a hundred bytes
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "pipe", "socket", pytest.param("device", marks=pytest.mark.skipif(not ROOT, reason="by root"))]
+)
+def test_what_is_no_file_is_not_read(kind: str, tmp_path, monkeypatch) -> None:
+    """A device in place of a record would be read for ever; the record hides no other one, and none is lost to it."""
+    made, other = stored(fast(tmp_path), OLD, n=1, upstream=True), stored(fast(tmp_path), OLD, n=2)
+    address = Address("blob", "blob", made.key)
+    monkeypatch.chdir(tmp_path / "blob")
+    lineage, record = tmp_path / "blob" / f"{made.key}.lineage.json", tmp_path / "blob" / f"{made.key}.json"
+    lineage.unlink()
+    _special(lineage, kind)
+    with pytest.raises(StorageError, match="is not a regular file"):
+        made.store.lineage(address)
+    record.unlink()
+    _special(record, kind)
+    assert {address.key for address in fast(tmp_path).list()} == {other.key}
+    for use in (made.load, made.load_generate, made.generate):
+        with pytest.raises(StorageError, match="is not a regular file"):
+            use()
+    assert fast(tmp_path).sweep(grace=0).names == ()
+    assert {finding.key for finding in fast(tmp_path).check() if finding.problem} == {made.key}
 
 
 def test_a_tilde_stands_for_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,15 @@ class TestPickle(FormatTests):
         return {"protocol": 2}, {"encoding": "utf-8"}
 
 
+def test_a_suite_that_lacks_something_is_an_error() -> None:
+    """Pytest passes over abstract classes, so that a suite with a method forgotten would test nothing."""
+    methods: dict[str, Any] = {name: getattr(TestLines, name) for name in ("file_io", "payloads", "empty", "foreign")}
+    with pytest.raises(TypeError, match="TestHalf does not say unicode, large: define"):
+        type("TestHalf", (FormatTests,), methods)
+    half = type("Half", (FormatTests,), methods)
+    assert type("TestWhole", (half,), {"unicode": TestLines.unicode, "large": TestLines.large})
+
+
 def broken_promises(folder: Path, tests: FormatTests, only: str = "") -> set[str]:
     """Run a suite, or some of it, without pytest and return the names of the tests that fail."""
     failed = set()

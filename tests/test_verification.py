@@ -194,6 +194,9 @@ def test_the_sweep_command(data: Path) -> None:
     kept = artifact_files(data)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("0 swept")
+    dry = subprocess.run([*command, "--grace", "0", "--dry-run"], capture_output=True, text=True, check=True)
+    assert dry.stdout == f"blob_0/{left.name}\n1 would be swept, 0.0 MB\n"
+    assert artifact_files(data) == kept
     done = subprocess.run([*command, "--grace", "0", "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"names": [f"blob_0/{left.name}"], "bytes": 4}
     assert not left.exists()

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.measure import Lane
 from benchmarks.report import Report
@@ -40,7 +40,6 @@ def s3(scratch: Path) -> Iterator[tuple[Client, Storage]]:
     """Run moto, with obstore beside persistable-obstore."""
     import boto3  # noqa: F401 - of the server, as moto is
     import moto as _  # noqa: F401
-    import obstore
     from obstore.store import S3Store
     from persistable_obstore import ObjectStorage
     from servers import moto
@@ -48,20 +47,38 @@ def s3(scratch: Path) -> Iterator[tuple[Client, Storage]]:
     with moto.serving(scratch / "log") as server:
         bucket = server.bucket()
         bare = S3Store(bucket, prefix="bare", client_options={"allow_http": True}, **server.options)
+        yield _of_obstore(bare), ObjectStorage(f"s3://{bucket}/ours", **server.options)
 
-        def get_file(name: str, path: str) -> None:
-            with open(path, "wb") as file:
-                file.writelines(obstore.get(bare, name))
 
-        yield (
-            Client(
-                lambda name, data: obstore.put(bare, name, data),
-                lambda name: obstore.get(bare, name).bytes().to_bytes(),
-                lambda name, path: obstore.put(bare, name, Path(path)),
-                get_file,
-            ),
-            ObjectStorage(f"s3://{bucket}/ours", **server.options),
-        )
+@contextlib.contextmanager
+def az(scratch: Path) -> Iterator[tuple[Client, Storage]]:
+    """Run azurite, with obstore beside persistable-obstore."""
+    from obstore.store import AzureStore
+    from persistable_obstore import ObjectStorage
+    from servers import azurite
+
+    missing = azurite.missing()
+    if missing is not None:
+        raise RuntimeError(missing)
+    with azurite.serving(scratch / "log") as server:
+        container = server.container()
+        bare = AzureStore(container, prefix="bare", client_options={"allow_http": True}, **server.options)
+        yield _of_obstore(bare), ObjectStorage(f"az://{container}/ours", **server.options)
+
+
+def _of_obstore(bare: Any) -> Client:
+    import obstore
+
+    def get_file(name: str, path: str) -> None:
+        with open(path, "wb") as file:
+            file.writelines(obstore.get(bare, name))
+
+    return Client(
+        lambda name, data: obstore.put(bare, name, data),
+        lambda name: obstore.get(bare, name).bytes().to_bytes(),
+        lambda name, path: obstore.put(bare, name, Path(path)),
+        get_file,
+    )
 
 
 @contextlib.contextmanager
@@ -132,7 +149,7 @@ def sftp(scratch: Path) -> Iterator[tuple[Client, Storage]]:
         runner.run(connection.wait_closed())
 
 
-PLACES = {"s3": s3, "gs": gs, "sftp": sftp}
+PLACES = {"s3": s3, "az": az, "gs": gs, "sftp": sftp}
 
 
 def run(report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from persistable.testing.format_declarations import DeclarationTests
 from persistable.testing.format_failures import FailureTests
 from persistable.testing.format_round_trips import RoundTripTests
+from persistable.testing.format_subject import FormatSubject
 
 __all__ = ["FormatTests"]
 
@@ -21,3 +22,14 @@ class FormatTests(RoundTripTests, DeclarationTests, FailureTests):
         notices_flips: whether one flipped bit anywhere never loads as another payload, because the format has digests
             of its own. Where it does not, the store's digest notices.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class that pytest would silently pass over, as it does with those that are abstract still."""
+        super().__init_subclass__()
+        asked = [name for name in vars(FormatSubject) if name in FormatSubject.__abstractmethods__]
+        missing = [name for name in asked if getattr(getattr(cls, name), "__isabstractmethod__", False)]
+        if missing and cls.__name__.startswith("Test"):
+            raise TypeError(
+                f"{cls.__qualname__} does not say {', '.join(missing)}: define what is missing, or give the class a "
+                "name that does not start with Test if its subclasses do"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from persistable import ArtifactStore
 __all__ = ["CAMPAIGN"]
 
 _DISK = 1 << 20
-_SIZE = 100_000
+_SIZES = (100_000, 40_000)  # one is streamed into its file, one is held and written at once
 _PAGE = 4096
 
 
@@ -32,9 +33,9 @@ def _run(setting: Setting, case: str) -> Tally:
         mounted("-t", "tmpfs", "-o", f"size={_DISK},mode=755", "tmpfs", setting.folder)
         tally = Tally()
         for kind in ("first", "over"):
-            for pages in _room(setting):
+            for size, pages in itertools.product(_SIZES, _room(setting)):
                 tally.rounds += 1
-                _fill(setting, tally, case, kind, pages)
+                _fill(setting, tally, case, kind, size, pages)
         return tally
 
     tally: Tally = in_child(work)
@@ -46,16 +47,16 @@ def _room(setting: Setting) -> Iterator[int]:
     yield from range(0, 40, setting.pick(5, 1))
 
 
-def _fill(setting: Setting, tally: Tally, case: str, kind: str, pages: int) -> None:
+def _fill(setting: Setting, tally: Tally, case: str, kind: str, size: int, pages: int) -> None:
     sample, root, ballast = SAMPLES[case], setting.folder / "data", setting.folder / "ballast"
-    where = f"{case}, {kind}, {pages} pages left"
+    where = f"{case}, {kind}, {size} bytes, {pages} pages left"
     store = ArtifactStore(root, **setting.options)
     root.mkdir()
     if kind == "over":
-        stored(store, sample.make(1, _SIZE), payload_io=case)
+        stored(store, sample.make(1, size), payload_io=case)
     before = artifact_files(root)
     made: Any = blob(store, payload_io=case)
-    payload = sample.make(2, _SIZE)
+    payload = sample.make(2, size)
     made.generate(persist=False, value=payload)
     _leave(ballast, pages)
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ from campaigns.campaign import Campaign, Setting, Tally
 from campaigns.children import child
 from campaigns.samples import SAMPLES, Sample, garbage, installed, standing
 from persistable import ArtifactStore
+from persistable.exceptions import CorruptArtifactError, MissingArtifactError
 
 __all__ = ["CAMPAIGN"]
 
 _MB = 1_000_000
 _SHORT = ((1_000, 8), (300_000, 5), (4 * _MB, 2))  # bytes, how many kills; half of them into a first write
+_ONE_STORE = "one store"
+_IN_ONE = (1_000, 300_000)
 _FULL = ((1_000, 350), (300_000, 300), (20 * _MB, 250), (200 * _MB, 100))
 
 
@@ -95,8 +100,75 @@ def _round(
     )
 
 
+def _overwrite(store: ArtifactStore, sample: Sample, n: int, size: int, before: int, told: int) -> None:
+    """Persist one payload after the other under a key; say "s" before the first, and "a" after each, or "e"."""
+    made = blob(store, n, payload_io=sample.format, upstream=True)
+    os.write(told, b"s")
+    for number in itertools.count(before + 1):
+        made.generate(persist=False, value=sample.make(number, size))
+        try:
+            made.persist()
+        except Exception:  # noqa: BLE001 - counted
+            os.write(told, b"e")
+            return
+        os.write(told, b"a")
+
+
+def _one_store(setting: Setting) -> Tally:
+    """Kill many writers of one store; sweep it beside some of the first half, and once when all are dead."""
+    chance, tally, root = setting.chance(_ONE_STORE), Tally(), setting.folder / "data"
+    store, formats = fast(root, **setting.options), installed()
+    for name in formats:  # what is imported once takes none of the time before a kill
+        blob(fast(setting.folder / "warm"), payload_io=name).generate(value=SAMPLES[name].make(1, 1000))
+    acknowledged: dict[int, int] = {}  # by n, which a format has ten of
+    kills = setting.pick(40, 2000)
+    for number in range(kills):
+        tally.rounds += 1
+        n = chance.randrange(10 * len(formats))
+        sample, size, before = SAMPLES[formats[n // 10]], _IN_ONE[n % 2], acknowledged.get(n, 0)
+        process, reader = child(partial(_overwrite, store, sample, n, size, before))
+        os.read(reader, 1)
+        for _ in range(20 if number < kills // 2 and chance.random() < 0.3 else 0):
+            store.sweep(grace=0)
+            tally.saw("sweeps beside a writer")
+        time.sleep(chance.random() * 0.03)
+        kill(process)
+        with open(reader, "rb") as pipe:
+            said = pipe.read()
+        tally.require(b"e" not in said, "wrong", f"{sample.format}, {size} bytes: a writer had an error")
+        acknowledged[n] = before + said.count(b"a")
+        found = _number(store, sample, n, size)
+        tally.require(found >= acknowledged[n], "acknowledged lost", f"{sample.format}: {found} of {acknowledged[n]}")
+        acknowledged[n] = max(found, acknowledged[n])
+    tally.saw("files left before the sweep", len([*garbage(root), *temps(root)]))
+    store.sweep(grace=0)
+    left = [*garbage(root), *temps(root)]
+    tally.require(not left, "left after a sweep", left)
+    tally.require(all(finding.problem is None for finding in store.check()), "unrecoverable", "check() complains")
+    for n, last in acknowledged.items():
+        sample = SAMPLES[formats[n // 10]]
+        found = _number(store, sample, n, _IN_ONE[n % 2])
+        tally.require(found == last, "acknowledged lost", f"{sample.format}: {found} of {last} after the sweep")
+    return tally
+
+
+def _number(store: ArtifactStore, sample: Sample, n: int, size: int) -> int:
+    """Return which payload is stored; 0 for none, -1 if it is not whole."""
+    made = blob(store, n, payload_io=sample.format, upstream=True)
+    try:
+        made.load()
+    except MissingArtifactError:
+        return 0
+    except CorruptArtifactError:
+        return -1
+    number = sample.number(made.payload)
+    return number if sample.same(made.payload, sample.make(number, size)) else -1
+
+
 def _run(setting: Setting, case: str) -> Tally:
     """Kill that many children per size; half of them while they write for the first time."""
+    if case == _ONE_STORE:
+        return _one_store(setting)
     sample, chance, tally = SAMPLES[case], setting.chance(case), Tally()
     for size, kills in setting.pick(_SHORT, _FULL):
         seconds = _seconds(setting.folder / "measured", sample, size)
@@ -118,6 +190,6 @@ CAMPAIGN = Campaign(
     promise="A process that is killed at any point of a persist leaves the old artifact, the new one, or none if there "
     "was none; what it left behind besides is swept to the last byte.",
     faults=("wrong", "unrecoverable", "old lost", "acknowledged lost", "left after a sweep"),
-    cases=installed,
+    cases=lambda: [*installed(), _ONE_STORE],
     run=_run,
 )

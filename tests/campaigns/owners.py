@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,18 +47,20 @@ def _hits(tally: Tally, store: ArtifactStore, where: str, refused: tuple[str, ..
 
 def _misses(tally: Tally, store: ArtifactStore, where: str) -> None:
     """Ask for what is not there: a PermissionError before anything is generated."""
-    for use in ("load_generate", "generate"):
+    for use, name in itertools.product(
+        ("load_generate", "generate"), ("other", "pickle")
+    ):  # of a new folder, and of one
         ran: list[int] = []
-        made = blob(store, n=2, payload_name="other")
+        made = blob(store, n=2, payload_name=name)
         try:
             getattr(made, use)(value=lambda ran=ran: ran.append(1))
         except PermissionError:
             tally.saw("misses refused")
         except Exception as error:  # noqa: BLE001 - counted
-            tally.fault("mistyped", f"{where}, {use}: {error!r}")
+            tally.fault("mistyped", f"{where}, {use} of {name}: {error!r}")
         else:
-            tally.fault("mistyped", f"{where}, {use}: no error")
-        tally.require(not ran, "generated in vain", f"{where}, {use}")
+            tally.fault("mistyped", f"{where}, {use} of {name}: no error")
+        tally.require(not ran, "generated in vain", f"{where}, {use} of {name}")
 
 
 def _read_only_folder(tally: Tally, folder: Path) -> None:

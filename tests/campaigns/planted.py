@@ -319,6 +319,15 @@ def _replaced(root: Path, theirs: Path) -> None:
     shutil.copytree(theirs / "blob", root / "blob", dirs_exist_ok=True)
 
 
+def _made_up(root: Path, theirs: Path) -> None:
+    """Put their artifact in place of ours, under a signature that nobody made."""
+    _replaced(root, theirs)
+    record = _record_of(root / "blob")
+    raw = record.read_bytes()
+    if b'"signature"' not in raw:
+        record.write_bytes(raw.removesuffix(b"\n}\n") + b',\n  "signature": "hmac-sha256:%s"\n}\n' % (b"0" * 64))
+
+
 def _payload_replaced(root: Path, theirs: Path) -> None:
     _payload_of(root / "blob").write_bytes(_payload_of(theirs / "blob").read_bytes())
 
@@ -351,6 +360,7 @@ def _another_key(root: Path, theirs: Path) -> None:
 
 _FORGERIES: Mapping[str, Callable[[Path, Path], None]] = {
     "their artifact": _replaced,
+    "their artifact, the signature made up": _made_up,
     "their payload": _payload_replaced,
     "their payload and its digest": _digest_replaced,
     "the format switched": _format_switched,
@@ -403,8 +413,8 @@ def _forge(
     except Exception as error:  # noqa: BLE001 - a refusal, told in the row
         tally.saw(type(error).__name__)
     else:
-        # without trust="signed" a key only adds trust, and data needs none: what is consistent in itself is served
-        harmless = theirs_io == "text" and own.get("trust") is None
+        # without trust="signed" data needs no signature, but a wrong one is refused: what has none, and is consistent
+        harmless = theirs_io == "text" and own.get("trust") is None and key is None and forge is not _made_up
         tally.require(harmless, "served", what)
         tally.saw("data served where it needs no signature", harmless)
     if mark.exists():

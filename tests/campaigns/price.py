@@ -20,6 +20,7 @@ from persistable import ArtifactStore
 __all__ = ["CAMPAIGN"]
 
 _MB = 1_000_000
+_LEARNT = 31 << 20  # bytes: below it glibc keeps what is freed, once as much has been freed; until then it depends
 
 
 def _pickle_save(payload: Any, path: Path) -> None:
@@ -44,6 +45,7 @@ def _ratios(lanes: Mapping[str, Callable[[], object]], rounds: int, calls: int) 
     seconds: dict[str, list[float]] = {name: [] for name in lanes}
     for run in lanes.values():
         run()
+    bytes(_LEARNT)  # made and freed: else each lane's memory would be new or not by what the others have left
     gc.collect()
     for _ in range(rounds):
         for name, run in lanes.items():

@@ -65,7 +65,11 @@ def _run(setting: Setting, case: str) -> Tally:
         from persistable_numpy import NpyFileIO
 
         mapped = NpyFileIO(mmap_mode="r")
-        tally.saw("memory-mapped readers", 1)
+    elif case == "feather":
+        from persistable_arrow import FeatherFileIO
+
+        mapped = FeatherFileIO(memory_map=True)
+    tally.saw("memory-mapped readers", mapped != case)
     share = -(-setting.pick(900, _READS.get(case, _FEWER)) // _READERS)  # no read too few
     writer = spawn(lambda: _write(setting, root, sample))
     try:

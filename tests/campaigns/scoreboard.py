@@ -143,14 +143,14 @@ def _page(campaigns: Iterable[Campaign], results: Mapping[str, Mapping[str, Mapp
         run = {case: entry for case, entry in entries.items() if "skipped" not in entry}
         if run:
             lines += [
-                "| case | version | rounds | " + " | ".join(campaign.faults) + " | seen besides |",
+                f"| {' | '.join(['case', 'version', 'rounds', *campaign.faults, 'seen besides'])} |",
                 "|---|---|--:|" + "--:|" * len(campaign.faults) + "---|",
             ]
         for case, entry in run.items():
             faults = [str(entry["faults"].get(name, 0)) for name in campaign.faults]
             seen = ", ".join(f"{name} {value:g}" for name, value in entry["seen"].items())
             length = "full" if entry["full"] else "short"
-            lines.append(f"| {case} | {length} | {entry['rounds']} | {' | '.join(faults)} | {seen} |")
+            lines.append(f"| {' | '.join([case, length, str(entry['rounds']), *faults, seen])} |")
         lines += [""] if run else []
         for case, entry in entries.items():
             if "skipped" in entry:

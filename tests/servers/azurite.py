@@ -64,12 +64,23 @@ class Azurite:
             return name
 
 
+def missing() -> str | None:
+    """Return why there can be no server here, or None."""
+    if _program() is None or shutil.which("node") is None:
+        return f"azurite, a server that speaks Azure Blob Storage, is not installed: {INSTALL}"
+    return None
+
+
+def _program() -> str | None:
+    return shutil.which("azurite-blob", path=str(FOLDER)) or shutil.which("azurite-blob")
+
+
 @contextlib.contextmanager
 def serving(log: Path) -> Iterator[Azurite]:
     """Run a server until the block is left; skip the test where it is not installed."""
-    program = shutil.which("azurite-blob", path=str(FOLDER)) or shutil.which("azurite-blob")
-    if program is None or shutil.which("node") is None:
-        pytest.skip(f"azurite, a server that speaks Azure Blob Storage, is not installed: {INSTALL}")
+    program, why = _program(), missing()
+    if program is None or why is not None:
+        pytest.skip(why or "")
     port = free_port()
     command = [program, "--silent", "--disableTelemetry", "--inMemoryPersistence", "--skipApiVersionCheck"]
     with running([*command, "--blobHost", "127.0.0.1", "--blobPort", str(port)], port, log):

@@ -243,6 +243,27 @@ def test_dtypes_that_arrow_changes_are_declined_by_column(values, round_trip):
         round_trip(pd.DataFrame({"good": 1, "bad": values}))
 
 
+@pytest.mark.parametrize("file_io", [ParquetFileIO(), FeatherFileIO()], ids=["parquet", "feather"])
+@pytest.mark.parametrize("metadata", [None, {"k": "v"}])
+def test_rows_without_columns_come_back(tmp_path, file_io, metadata):
+    """A table that has rows and nothing in them keeps their number, which its own pickle does not."""
+    table = pa.table({"x": [1, 2]}, metadata=metadata).select([])
+    recorded = file_io.save(table, tmp_path / "x")
+    loaded = file_io.load(tmp_path / "x", metadata=recorded)
+    assert (loaded.num_rows, loaded.num_columns) == (2, 0)
+    assert loaded.schema.equals(table.schema, check_metadata=True)
+    if isinstance(file_io, ParquetFileIO):
+        assert file_io.load(tmp_path / "x", as_reader=True).read_all().num_rows == 2
+
+
+def test_rows_without_columns_are_declined_where_they_would_be_lost(tmp_path):
+    """A stream of them has no end to note their number at, csv has no place for them."""
+    table = pa.table({"x": [1, 2]}).select([])
+    for file_io, payload in ((ParquetFileIO(), table.to_reader()), (CsvFileIO(), table)):
+        with pytest.raises(FidelityError, match="without columns"):
+            file_io.save(payload, tmp_path / "x")
+
+
 def test_other_payloads_are_declined_before_anything_is_written(tmp_path):
     target = tmp_path / "x.parquet"
     odd_zone = pd.DataFrame({"t": pd.date_range("2020", periods=1, tz=ZoneInfo("UTC"))})
@@ -255,7 +276,6 @@ def test_other_payloads_are_declined_before_anything_is_written(tmp_path):
         "is not a": pd.Series([1]),
         "time zone": odd_zone,
         "attrs": odd_attrs,
-        "rows without columns": pa.table({"x": [1]}).select([]),
         "Object": pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)}),
         "Int128": pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}),
         "nested": pl.DataFrame({"x": pl.Series([["a"]], dtype=pl.List(pl.Categorical))}),

@@ -25,6 +25,9 @@ def nobody(monkeypatch, tmp_path_factory):
         monkeypatch.delenv(name.lower(), raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
+    # read when gcsfs is imported, which a test without a server may be the first to do; see servers.gcs
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
     nothing = tmp_path_factory.mktemp("nothing")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(nothing / "missing"))

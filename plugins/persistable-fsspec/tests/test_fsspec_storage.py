@@ -437,6 +437,16 @@ def test_refusals_of_google_are_kinds_of_errors(at_once, tmp_path, status, messa
             assert SECRET_TOKEN not in "".join(traceback.format_exception(raised.value)), name
 
 
+def test_file_of_credentials_that_is_none_is_a_matter_of_credentials(gcs_server, bucket, tmp_path):
+    """Whatever the client stumbles on where it reads them; here it is a KeyError."""
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"type": "service_account", "private_key": SECRET_TOKEN, "client_email": "a@b"}))
+    storage = FsspecStorage(f"gs://{bucket}/x", token=str(path))
+    with pytest.raises(StorageCredentialsError) as raised:
+        storage.get("name")
+    assert SECRET_TOKEN not in "".join(traceback.format_exception(raised.value))
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -22,6 +22,7 @@ from persistable.exceptions import (
     StorageFullError,
     StoragePermissionError,
 )
+from persistable.storage import Entry
 
 MIB = 1 << 20
 BRIEFLY: dict[str, Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
@@ -48,16 +49,22 @@ def failures(storage: ObjectStorage, path: Path) -> dict[str, StorageError]:
     found = {}
     for operation, call in calls(storage, path).items():
         path.with_name("fetched").unlink(missing_ok=True)
-        with pytest.raises(StorageError) as caught:
-            call()
-        error = found[operation] = caught.value
-        assert error.operation == operation
-        assert error.url.startswith(storage.url)
-        assert error.url in str(error)
-        told = "".join(traceback.format_exception(error)) + repr(vars(error))
-        assert not any(secret in told for secret in storage._secrets), told
-        assert error.__context__ is None or error.__context__ is error.__cause__
+        found[operation] = failure(storage, operation, call)
     return found
+
+
+def failure(storage: ObjectStorage, operation: str, call: Callable[[], object]) -> StorageError:
+    """Return what one operation raises."""
+    with pytest.raises(StorageError) as caught:
+        call()
+    error = caught.value
+    assert error.operation == operation
+    assert error.url.startswith(storage.url)
+    assert error.url in str(error)
+    told = "".join(traceback.format_exception(error)) + repr(vars(error))
+    assert not any(secret in told for secret in storage._secrets), told
+    assert error.__context__ is None or error.__context__ is error.__cause__
+    return error
 
 
 def kinds(storage: ObjectStorage, path: Path) -> set[type]:
@@ -258,6 +265,9 @@ def test_answers_of_a_service(
         retry_config=BRIEFLY | {"max_retries": 0},
     )
     found = failures(storage, tmp_path / "file")
+    upload = Entry("folder/name", 0, 0.0, "an upload")  # by another client
+    found["uploads"] = failure(storage, "uploads", lambda: list(storage.uploads()))
+    found["abort"] = failure(storage, "abort", lambda: storage.abort(upload))
     wrong = {operation: repr(error) for operation, error in found.items() if type(error) is not kind}
     assert wrong == {}
     assert code in str(found["put"])

@@ -38,12 +38,16 @@ def require_dense_memory(
     if note["type"] != "pandas.DataFrame":
         return
     notes = note["columns"] if kept is None else [note["columns"][i] for i in kept]
-    dense = 0
+    dense = most = 0
+    repeating: list[Any] = []
     for i, column in enumerate(table.columns):
         if pyarrow.types.is_null(column.type):
             dense += _POINTER * len(column)
         elif pyarrow.types.is_dictionary(column.type) and not (i < len(notes) and _stays(notes[i])):
-            dense += sum(_length(chunk) for chunk in column.chunks)
+            repeating += column.chunks
+            most += sum(len(chunk) * chunk.dictionary.nbytes for chunk in column.chunks)
+    if expansion.exceeds_memory(dense + most, stored=stored):  # no value is longer than all of them
+        dense += sum(map(_length, repeating))
     expansion.require_memory(format, dense, stored=stored)
 
 

@@ -114,9 +114,6 @@ def check_payload(payload: Any) -> None:
             from persistable_arrow import polars_frame
 
             polars_frame.check_frame(payload)
-        case _:
-            if payload.num_columns == 0 and payload.num_rows:
-                raise Declined("payload", "rows without columns")
 
 
 def payload_type(payload: Any) -> str:
@@ -149,8 +146,9 @@ def to_table(payload: Any) -> tuple[Any, dict[str, Any]]:
 
         table, note = polars_frame.to_table(payload)
     else:
-        check_payload(payload)
         table, note = payload, {}
+        if not payload.num_columns:  # else its columns say how many rows there are
+            note["empty_rows"] = payload.num_rows
     return table, {"version": 1, "type": kind, **note}
 
 
@@ -172,6 +170,8 @@ def from_table(table: Any, note: dict[str, Any] | None, kept: Sequence[int] | No
         from persistable_arrow import polars_frame
 
         return polars_frame.from_table(table, note, kept, whole)
+    if "empty_rows" in note:  # metadata first: replacing them drops rows without columns
+        return pyarrow.table({"": pyarrow.nulls(note["empty_rows"])}, metadata=table.schema.metadata).select([])
     return table
 
 

@@ -170,6 +170,8 @@ class ParquetFileIO(FrameFileIO[Any]):
             schema = getattr(first, "schema", None)
         if schema is None or not isinstance(first, (pyarrow.RecordBatch, type(None))):
             raise Declined("batch 0", f"{type(first).__qualname__} is not a pyarrow.RecordBatch")
+        if not len(schema):
+            raise Declined("payload", "rows without columns in a stream")
         for field in schema:
             check_type(field.type, field.name)
             if pyarrow.types.is_dictionary(field.type):
@@ -210,6 +212,8 @@ class ParquetFileIO(FrameFileIO[Any]):
             if self.as_reader:
                 if note is not None and note["type"] != "pyarrow.Table":
                     raise ValueError(f"a {note['type']} cannot be loaded as a reader: leave out as_reader")
+                if note is not None and "empty_rows" in note:
+                    return from_table(restore_table(file.read(), note), note).to_reader()
                 require_memory(filepath, file, positions, each_group=True)
                 closing.pop_all()
                 return _read_batches(file, note, positions, stored)

@@ -39,19 +39,28 @@ class _Chunk(NamedTuple):
     values: int
     encoded: int
     is_text: bool
-    has_dictionary: bool
+    largest: int
+    dictionary: int
     shares_prefixes: bool
+    is_kept: bool = False  # a dictionary in memory as well, where a text counts once
 
     @property
     def least(self) -> int:
         """Bytes in memory at least: texts that nothing repeats are all there."""
-        return max(self.decoded, self.encoded) if self.is_text and not self.has_dictionary else self.decoded
+        if not self.is_text:
+            return self.decoded
+        if self.is_kept:
+            return self.decoded + self.dictionary
+        return self.decoded if self.dictionary else max(self.decoded, self.encoded)
 
     @property
     def most(self) -> int:
-        """Bytes in memory at most: no text is longer than all that is encoded."""
-        repeats = self.is_text and (self.has_dictionary or self.shares_prefixes)
-        return self.least + self.values * self.encoded if repeats else self.least
+        """Bytes in memory at most: no text is longer than the dictionary or, sharing prefixes, all that is encoded."""
+        if self.is_text and self.shares_prefixes:
+            return self.least + self.values * self.encoded
+        if self.is_text and (self.dictionary or self.is_kept):
+            return self.decoded + self.encoded + (0 if self.is_kept else self.values * self.dictionary)
+        return self.least
 
 
 def sizes(footer: Any) -> dict[str, int]:
@@ -79,15 +88,15 @@ def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *
     footer, schema, stored = file.metadata, file.schema_arrow, os.path.getsize(filepath)
     names = schema.names if positions is None else [schema.names[i] for i in positions]
     chosen = tuple(f"{name}." for name in names)
-    # these stay dictionaries in memory, where a text counts once
     kept = {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
     together: dict[int, list[_Chunk]] = {}
     with open(filepath, "rb", buffering=0) as content:
         for chunk in _chunks(footer, content.fileno(), chosen):
-            judged = chunk._replace(is_text=False) if chunk.path in kept else chunk
+            judged = chunk._replace(is_kept=chunk.path in kept)
             together.setdefault(chunk.group if each_group else 0, []).append(judged)
     for chunks in together.values():
-        expansion.require_memory(_FORMAT, sum(chunk.least for chunk in chunks), stored=stored)
+        least = max(sum(chunk.least for chunk in chunks), *(chunk.largest for chunk in chunks))  # a page is read whole
+        expansion.require_memory(_FORMAT, least, stored=stored)
         if expansion.exceeds_memory(sum(chunk.most for chunk in chunks), stored=stored):
             _look_into(filepath, footer, chunks, stored)
 
@@ -107,7 +116,7 @@ def _look_into(filepath: Path, footer: Any, chunks: list[_Chunk], stored: int) -
     ) as file:
         most = certain
         for chunk in repeating:
-            if chunk.path in sharing:
+            if chunk.path in sharing or chunk.is_kept:
                 most += chunk.most
             else:  # the values that did not fit into the dictionary are encoded in full
                 most += chunk.decoded + chunk.encoded + chunk.values * _longest(file, chunk)
@@ -115,7 +124,7 @@ def _look_into(filepath: Path, footer: Any, chunks: list[_Chunk], stored: int) -
             return
         total = certain + sum(chunk.decoded for chunk in repeating)
         for chunk in repeating:
-            for length in _lengths(file, chunk):
+            for length in _distinct(file, chunk) if chunk.is_kept else _lengths(file, chunk):
                 total += length
                 expansion.require_memory(_FORMAT, total, stored=stored)
 
@@ -139,6 +148,19 @@ def _lengths(file: Any, chunk: _Chunk) -> Iterator[int]:
             yield max(texts.nbytes - _WIDTHS["BYTE_ARRAY"] * len(texts), 0)
 
 
+def _distinct(file: Any, chunk: _Chunk) -> Iterator[int]:
+    """Yield the bytes of the texts of a column that stays a dictionary, each text once."""
+    seen: set[int] = set()
+    # they are in as many pages at most, and pyarrow doubles the dictionary that it makes of them
+    rows = max(1, min(_STEP // 4 // max(chunk.largest, 1), 1 << 16))
+    for batch in file.iter_batches(batch_size=rows, row_groups=[chunk.group], columns=[chunk.path]):
+        for scalar in batch.column(0).dictionary.cast(pyarrow.large_binary()):
+            text = scalar.as_py()
+            if hash(text) not in seen:
+                seen.add(hash(text))
+                yield len(text)
+
+
 def _leaf(array: Any) -> Any:
     """Return the values of the one column that a nested array was read from."""
     while array.type.num_fields and not pyarrow.types.is_dictionary(array.type):
@@ -155,13 +177,13 @@ def _chunks(footer: Any, descriptor: int | None, chosen: tuple[str, ...] = ("",)
         for i, column in columns:
             chunk = row_group.column(i)
             kind, values, encoded = chunk.physical_type, max(chunk.num_values, 0), max(chunk.total_uncompressed_size, 0)
-            is_text = kind == "BYTE_ARRAY"
+            is_text, largest, dictionary = kind == "BYTE_ARRAY", 0, 0
             sharing = is_text and "DELTA_BYTE_ARRAY" in chunk.encodings
-            has_dictionary = is_text and chunk.has_dictionary_page
-            if descriptor is not None:
+            # of a flat column pyarrow reads no more values than the footer promises, and knows how long they are
+            if descriptor is not None and (is_text or column.max_repetition_level):
                 pages = pages_of(descriptor, chunk)
                 values, encoded = max(values, pages.values), max(encoded, pages.encoded)
+                largest, dictionary = pages.largest, pages.dictionary
                 sharing = sharing or (is_text and pages.shares_prefixes)
-                has_dictionary = has_dictionary or (is_text and pages.has_dictionary)
             decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
-            yield _Chunk(group, column.path, decoded, values, encoded, is_text, has_dictionary, sharing)
+            yield _Chunk(group, column.path, decoded, values, encoded, is_text, largest, dictionary, sharing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import traceback
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -37,6 +38,13 @@ _FULL = re.compile(
 _FORBIDDEN = re.compile(r"(?i)^forbidden\b|access ?denied|permission denied|not authori[sz]ed")
 _CONNECTION_CLASS = re.compile(
     r"Timeout|Connect|Disconnected|Protocol(Error)?$|Payload|Stream|Network|Transport|Proxy|Gateway"
+)
+_WHERE_CREDENTIALS_ARE_READ = (
+    "gcsfs.credentials",
+    "google.auth.",
+    "google.oauth2.",
+    "azure.identity.",
+    "botocore.credentials",
 )
 _HTTP = frozenset({"aiohttp", "httpx", "httpcore", "requests", "urllib3", "asyncssh"})
 _FULL_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -118,7 +126,15 @@ def _kind(error: BaseException) -> type[StorageError] | None:
         return StorageConnectionError
     if any(_CONNECTION_CLASS.search(cls.__name__) or cls.__module__.partition(".")[0] in _HTTP for cls in classes):
         return StorageConnectionError
+    if any(map(_comes_from_credentials, errors)):
+        return StorageCredentialsError
     return None
+
+
+def _comes_from_credentials(error: BaseException) -> bool:
+    """Tell whether an error was raised where credentials are read: a KeyError, say, of a file that has others."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(module.startswith(_WHERE_CREDENTIALS_ARE_READ) for module in modules)
 
 
 def _unknown_host(error: BaseException) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistable.exceptions import (
     StorageConnectionError,
@@ -17,14 +17,18 @@ from persistable.exceptions import (
     StorageError,
     StoragePermissionError,
 )
+from persistable.redaction import redacted, secrets_of
 from persistable.storage import Entry
+from persistable_obstore.failures import kind_of_code
 from persistable_obstore.place import Place
-from persistable_obstore.settings import Settings
+from persistable_obstore.settings import Settings, secrets_of_environment
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
 __all__ = ["Uploads", "connect"]
+
+T = TypeVar("T")
 
 _ENDPOINT = ("endpoint_url_s3", "endpoint_url", "endpoint")
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -64,6 +68,7 @@ class Uploads:
         identity = settings.provider() if settings.provider is not None else {}
         region = settings.find(("region", "default_region"), ("AWS_REGION", "AWS_DEFAULT_REGION"))
         self._place, self._start = place, f"{place.prefix}/" if place.prefix else ""
+        self._secrets = secrets_of(options) | secrets_of_environment()
         self._client = boto3.Session().client(
             "s3",
             endpoint_url=settings.find(_ENDPOINT, _ENDPOINT_VARIABLES),
@@ -81,7 +86,8 @@ class Uploads:
 
     def list(self) -> list[Entry]:
         """Return them all."""
-        with contextlib.closing(self._client), self._told("uploads", self._place.url):
+
+        def found() -> list[Entry]:
             pages = self._client.get_paginator("list_multipart_uploads")
             return [
                 Entry(upload["Key"].removeprefix(self._start), 0, upload["Initiated"].timestamp(), upload["UploadId"])
@@ -89,30 +95,47 @@ class Uploads:
                 for upload in page.get("Uploads", ())
             ]
 
-    def abort(self, upload: Entry) -> None:
-        """End one of them, and drop the parts that it has."""
-        with contextlib.closing(self._client), self._told("abort", f"{self._place.url}/{upload.name}"):
-            self._client.abort_multipart_upload(
-                Bucket=self._place.bucket, Key=self._start + upload.name, UploadId=upload.version
-            )
+        return self._done("uploads", self._place.url, found) or []
 
-    @contextlib.contextmanager
-    def _told(self, operation: str, url: str) -> Iterator[None]:
-        """Raise errors of ours for boto3's, whose texts have no credentials."""
+    def abort(self, upload: Entry) -> None:
+        """End one of them, and drop the parts that it has; one that is not there any more is no error."""
+        self._done(
+            "abort",
+            f"{self._place.url}/{upload.name}",
+            lambda: self._client.abort_multipart_upload(
+                Bucket=self._place.bucket, Key=self._start + upload.name, UploadId=upload.version
+            ),
+        )
+
+    def _done(self, operation: str, url: str, call: Callable[[], T]) -> T | None:
+        """Call boto3; what it raises becomes an error of ours."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        failure: Exception
+        kind: Any
         try:
-            yield
+            with contextlib.closing(self._client):
+                return call()
         except ClientError as error:
-            said = error.response.get("Error", {})
-            if said.get("Code") == "NoSuchUpload":
-                return
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if status == 403:
-                raise StoragePermissionError(url=url, operation=operation, reason=str(error)) from error
-            raise StorageError(f"{operation} {url}: {error}", url=url, operation=operation) from error
+            code = error.response.get("Error", {}).get("Code", "")
+            if code == "NoSuchUpload":
+                return None
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            failure, kind = error, kind_of_code(code) or _kind_of_status(status)
         except BotoCoreError as error:
-            raise StorageConnectionError(url=url, operation=operation, reason=str(error)) from error
+            failure, kind = error, StorageConnectionError
+        # outside of the handler: the original may show credentials, and would be kept as the context
+        reason = redacted(str(failure), self._secrets)
+        cause = failure if reason == str(failure) else None
+        if kind is None:
+            raise StorageError(f"{operation} {url}: {reason}", url=url, operation=operation) from cause
+        raise kind(url=url, operation=operation, reason=reason) from cause
+
+
+def _kind_of_status(status: int) -> type[StorageError] | None:
+    if status >= 500:
+        return StorageConnectionError
+    return {401: StorageCredentialsError, 403: StoragePermissionError}.get(status)
 
 
 def _settings(place: Place, options: Mapping[str, Any]) -> Settings:

@@ -22,7 +22,7 @@ from persistable.exceptions import (
 )
 from persistable.redaction import redacted
 
-__all__ = ["is_about_the_place", "is_unsatisfiable", "says_nothing", "translated"]
+__all__ = ["is_about_the_place", "is_unsatisfiable", "kind_of_code", "says_nothing", "translated"]
 
 _STATUS = re.compile(r"status code: (\d{3})|\(code: (\d{3})\)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -69,6 +69,12 @@ def is_unsatisfiable(error: BaseException) -> bool:
     return _status(_head(error)) == 416
 
 
+def kind_of_code(code: str) -> type[StorageError] | None:
+    """Return which kind of failure a service means by a code of its own, if that alone tells."""
+    kinds = ((_NO_PLACE, NoSuchPlaceError), (_WHO, StorageCredentialsError), (_FULL, StorageFullError))
+    return next((kind for codes, kind in kinds if code in codes), None)
+
+
 def is_about_the_place(error: BaseException) -> bool:
     """Whether it is the bucket or the container that is not there."""
     text = _head(error)
@@ -103,9 +109,11 @@ def _failure(error: Exception, text: str, url: str, operation: str, reason: str)
         missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
         missing.add_note(reason)
         return missing
-    elif code in _WHO or status == 401 or isinstance(error, exceptions.UnauthenticatedError):
+    elif (known := kind_of_code(code)) is not None:
+        kind = known
+    elif status == 401 or isinstance(error, exceptions.UnauthenticatedError):
         kind = StorageCredentialsError
-    elif code in _FULL or status == 507:
+    elif status == 507:
         kind = StorageFullError
     elif "authenticate the request" in text or _asks_who(text):
         kind = StorageCredentialsError

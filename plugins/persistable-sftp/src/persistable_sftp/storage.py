@@ -186,8 +186,7 @@ class SftpStorage(Storage):
         try:
             file = await files.create(client, path)
             is_ours = True
-            async with file:
-                await files.fill(file, content, durable=self.durable)
+            await files.fill(client, file, content, durable=self.durable)
             yield
         except BaseException as error:
             obstacle = None

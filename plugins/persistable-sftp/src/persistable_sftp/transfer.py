@@ -1,18 +1,18 @@
-"""Moving a content block by block, several at a time, so that nobody waits for a round trip between two of them."""
+"""Requests that do not wait for each other's answers: a round trip takes its time, whatever it carries."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import BinaryIO, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, BinaryIO, NamedTuple
 
 from persistable_sftp.loop import StoppedError
 
-__all__ = ["BLOCK", "Content", "in_blocks"]
+__all__ = ["Content", "in_blocks", "together"]
 
-BLOCK = 1 << 20  # bytes; asyncssh makes requests of the size that the server takes out of one
-_AT_A_TIME = 4
-_PATIENCE = 5.0  # seconds for the blocks under way when the rest is called off
+_UNDER_WAY = 4 << 20  # bytes that were sent, or asked for, and not answered yet
+_LEAST, _MOST = 16, 128  # requests that are under way
+_PATIENCE = 5.0  # seconds for those under way when the rest is called off
 
 
 class Content(NamedTuple):
@@ -30,20 +30,36 @@ class Content(NamedTuple):
         """Return the content of an open file, of which never more than some blocks are in memory."""
 
         def block(offset: int, count: int) -> bytes:
-            file.seek(offset)
-            return file.read(count)
+            try:
+                file.seek(offset)
+                return file.read(count)
+            except (KeyboardInterrupt, SystemExit) as error:
+                raise StoppedError from error
 
         return cls(file.seek(0, 2), block)
 
 
-async def in_blocks(size: int, move: Callable[[int, int], Awaitable[None]]) -> None:
-    """Await ``move(offset, bytes)`` for every block of a content, four at a time. The first failure ends it.
+async def together(*requests: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Send requests one right after the other, and return their answers.
 
-    Blocks under way are never cancelled: asyncssh leaves the requests of a cancelled one without an owner.
+    The requests for one file are served in the order in which they come (draft-ietf-secsh-filexfer-02, 6.1). The first
+    failure is raised when all have been answered.
     """
-    if not size:
+    answers = await asyncio.gather(*requests, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
+
+
+async def in_blocks(start: int, end: int, block: int, move: Callable[[int, int], Awaitable[None]]) -> None:
+    """Await ``move(offset, bytes)`` for every block from ``start`` to ``end``, many at a time.
+
+    The first failure ends it. Blocks under way are not cancelled: what a server is still about to do should be known.
+    """
+    if start >= end:
         return
-    offsets = iter(range(0, size, BLOCK))
+    offsets = iter(range(start, end, block))
     called_off = False
 
     async def work() -> None:
@@ -52,17 +68,13 @@ async def in_blocks(size: int, move: Callable[[int, int], Awaitable[None]]) -> N
             if called_off:
                 return
             try:
-                await move(offset, min(BLOCK, size - offset))
-            except BaseException as error:
+                await move(offset, min(block, end - offset))
+            except BaseException:
                 called_off = True
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    raise StoppedError from error
                 raise
 
-    if size <= BLOCK:  # nobody to work beside
-        await work()
-        return
-    workers = [asyncio.ensure_future(work()) for _ in range(min(_AT_A_TIME, -(-size // BLOCK)))]
+    count = max(_LEAST, min(_UNDER_WAY // block, _MOST))
+    workers = [asyncio.ensure_future(work()) for _ in range(min(count, -((start - end) // block)))]
     for worker in workers:
         worker.add_done_callback(_look)
     try:
