@@ -699,3 +699,15 @@ def test_a_registry_is_a_registry(tmp_path: Path) -> None:
     """Preferences alone are refused at once, with the way to give them."""
     with pytest.raises(TypeError, match=r"registry=\{'a.B': 'csv'\}: give a Registry, such as Registry\(prefer="):
         ArtifactStore(tmp_path, registry={"a.B": "csv"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ELOOP, errno.ENOTDIR])
+def test_only_what_is_not_there_is_certainly_not_there(code: int, tmp_path) -> None:
+    """The second look is left out where there is no record, and nowhere else: no error is taken for a miss."""
+    made = stored(fast(tmp_path), OLD)
+    address = Address("blob", "blob", made.key)
+    assert made.store.may_hold(address)
+    assert not made.store.may_hold(address._replace(key="0" * 32))
+    assert not made.store.may_hold(address._replace(folder="elsewhere"))
+    with mock.patch("os.open", side_effect=OSError(code, os.strerror(code))):
+        assert made.store.may_hold(address)
