@@ -165,7 +165,10 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
         if len(rivals) == 1:
             rank += 1
             (spec, plugin), declared = rivals[0]
-            yield Ranked(spec.name, plugin.label, rank, f"the only format for {near} {declared}")
+            reason = f"the only format for {near} {declared}"
+            if spec.name in table.contested:
+                reason = f"claims {near} {declared}; {_off(plugin)}"
+            yield Ranked(spec.name, plugin.label, rank, reason)
         elif preferred is not None:
             for (spec, plugin), declared in rivals:
                 reason = f"claims {near} {declared}, for which you prefer {preferred[1]}"
@@ -173,11 +176,18 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
         elif rivals:
             rank += 1
             for (spec, plugin), declared in rivals:
-                ask = f"prefer={{{declared!r}: {spec.name!r}}}"
-                reason = f"claims {near} {declared} with no more right than others; ask for it by {ask}"
+                ask = f"ask for it by prefer={{{declared!r}: {spec.name!r}}}"
+                repair = _off(plugin) if spec.name in table.contested else ask
+                reason = f"claims {near} {declared} with no more right than others; {repair}"
                 yield Ranked(spec.name, plugin.label, rank, reason)
         if settled is None and _is_reserved(base):
             settled = base.__name__  # what it declines is not for whoever claims a base: pickle is next
+
+
+def _off(plugin: Plugin) -> str:
+    """Say what ends a contest for a name, which no preference does."""
+    off = f"PERSISTABLE_DISABLE_PLUGINS={plugin.distribution}"
+    return f"others claim its name, too, so nobody has it; switch one off: {off}"
 
 
 def _claims(base: type, table: Table) -> Iterator[tuple[Claim, str]]:

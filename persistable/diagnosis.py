@@ -102,12 +102,12 @@ def _contested(name: str, claims: tuple[Claim, ...]) -> AmbiguousFormatError:
 
 def ambiguous(cls: type, rows: Sequence[Ranked]) -> AmbiguousFormatError:
     """Return the error for a type that formats of one rank claim."""
-    names = {row.format for row in rows}
-    if len(names) == 1:
+    open_to = next((row for row in rows if "prefer=" in row.reason), None)  # not so a name that several claim
+    if open_to is None:
         repair = f"switch one off: PERSISTABLE_DISABLE_PLUGINS={rows[0].distribution.rpartition(' ')[0]}"
     else:
-        ask = rows[0].reason.rpartition("prefer=")[2]
-        repair = f"say which: Registry(prefer={ask}) for the store, or payload_io={rows[0].format!r}"
+        ask = open_to.reason.rpartition("prefer=")[2]
+        repair = f"say which: Registry(prefer={ask}) for the store, or payload_io={open_to.format!r}"
     return AmbiguousFormatError(
         format=rows[0].format,
         subject=f"the type {cls.__module__}.{cls.__qualname__}",

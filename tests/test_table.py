@@ -163,6 +163,24 @@ def test_a_contested_name_is_not_replaced_by_pickle_in_silence(site: Site) -> No
     )
 
 
+def test_the_way_out_of_a_contest_for_a_name_is_no_preference(site: Site) -> None:
+    """Explanations and errors name what can be preferred, and of the others what to switch off."""
+    off = "others claim its name, too, so nobody has it; switch one off: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
+    site.format("png", "box.Image", plugin="alpha")
+    site.format("png", plugin="beta")
+    assert Registry().explain(Image)[0].reason == f"claims its type box.Image; {off}"
+    site.format("tiff", "box.Image")
+    rows = Registry().explain(Image)
+    assert rows[0].reason == f"claims its type box.Image with no more right than others; {off}"
+    assert rows[1].reason.endswith("ask for it by prefer={'box.Image': 'tiff'}")
+    with pytest.raises(AmbiguousFormatError) as caught:
+        formats(Registry(), Image())
+    assert str(caught.value).endswith(
+        "say which: Registry(prefer={'box.Image': 'tiff'}) for the store, or payload_io='tiff'"
+    )
+    assert next(Registry(prefer={"box.Image": "tiff"}).for_saving(Image(), None)).format == "tiff"
+
+
 def test_a_name_contested_by_one_that_claims_no_type_is_an_error_by_type_too(site: Site) -> None:
     """The format that the type had is the one whose name is contested."""
     site.format("png", "box.Image", plugin="alpha")
