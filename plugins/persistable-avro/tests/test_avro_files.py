@@ -372,33 +372,6 @@ def environment():
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def test_the_hooks_module_imports_nothing_heavy():
-    """Listing the format imports neither fastavro nor the modules of the format."""
-    pytest.importorskip("persistable_avro.hooks", exc_type=ImportError, reason="this core has no hookimpl yet")
-    script = (
-        "import sys\nimport persistable_avro.hooks as hooks\n"
-        "spec, = hooks.persistable_formats()\n"
-        "assert spec.name == 'avro' and not spec.executes_code and not spec.types and spec.install\n"
-        "assert spec.io == 'persistable_avro.avro:AvroFileIO'\n"
-        "print(*(name for name in sys.modules if name.partition('.')[0] in ('fastavro', 'xxhash', 'cramjam')\n"
-        "        or name.startswith('persistable_avro.') and name != 'persistable_avro.hooks'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, env=environment()
-    )
-    assert done.stdout.split() == []
-
-
-def test_the_package_shows_what_it_exports():
-    """The lazy names are the whole public surface."""
-    import persistable_avro
-
-    assert persistable_avro.__all__ == ["AvroFileIO", "AvroRecords"]
-    assert {"AvroFileIO", "AvroRecords"} <= set(dir(persistable_avro))
-    with pytest.raises(AttributeError):
-        _ = persistable_avro.Missing
-
-
 @pytest.mark.parametrize("codec", ["null", "deflate"])
 def test_another_file_than_the_recorded_one_is_refused(tmp_path, codec):
     """A file of other records, blocks or codec than were saved is refused before they are read, listed or streamed."""
