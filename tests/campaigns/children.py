@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,8 +70,13 @@ def mounted(*arguments: str | Path) -> None:
 
 
 def unmounted(path: str | Path) -> None:
-    """Take a mount away."""
-    subprocess.run(["umount", str(path)], check=True, capture_output=True)
+    """Take a mount away, as soon as nobody looks into it any more."""
+    for _ in range(50):
+        done = subprocess.run(["umount", str(path)], check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise OSError(f"{path} cannot be unmounted: {done.stderr.strip()}")
 
 
 def _mount(*arguments: str) -> None:
