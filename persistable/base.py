@@ -180,9 +180,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self.__adopt_payload_io()
         if payload_io is None:
             payload_io = self.__declared_io
-        self.__injected = None if payload_io is None else _file_io(payload_io)
         if payload_file_suffix is not None:
             self.__file_suffix = _suffix(payload_file_suffix)
+        self.__injected = None if payload_io is None else _file_io(payload_io, self.__file_suffix)
         self.verbose = verbose
         if logger is not None:
             self.__logger = logger
@@ -261,6 +261,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
     @payload_file_suffix.setter
     def payload_file_suffix(self, suffix: str | None) -> None:
+        if suffix is None:
+            _file_io(self.__injected, None)  # whose own one is used from now on
         self.__file_suffix = None if suffix is None else _suffix(suffix)
 
     @property
@@ -352,7 +354,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
 
         @payload_io.setter
         def payload_io(self, payload_io: FileIO[Any] | type[FileIO[Any]] | str | None) -> None:
-            self.__injected, self.__used = _file_io(payload_io), None
+            self.__injected, self.__used = _file_io(payload_io, self.__file_suffix), None
 
     # -- the life cycle
 
@@ -535,9 +537,8 @@ class Persistable(Generic[PayloadT, ParamsT]):
             self._validate_payload(loaded.payload)
         except Exception as error:
             if not warn:
-                error.add_note(
-                    f"the stored payload {self.payload_name!r} (key {self.key}) is not valid; generate() anew"
-                )
+                text = f"the stored payload {self.payload_name!r} (key {self.key}) is not valid; generate() anew"
+                notice.note(error, text)
                 raise
             message = f"loaded payload {self.payload_name!r} is not valid (it may need to be generated anew): {error}"
             notice.warn(message, InvalidPayloadWarning)
@@ -587,7 +588,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         try:
             payload = self._generate_payload(**untracked)
         except Exception as error:
-            error.add_note(f"raised while generating {self.payload_name!r} (key {self.__address.key})")
+            notice.note(error, f"raised while generating {self.payload_name!r} (key {self.__address.key})")
             raise
         self.__seconds = seconds = time.perf_counter() - started
         self.__remember_own_changes()
@@ -638,7 +639,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
                 store.reject(address, payload, error)
             if once and not _is_unread(payload):  # what is left must not be persisted as if it were all
                 self.__payload = _NO_PAYLOAD
-                error.add_note(f"{self.payload_name!r} can be read only once, and has been: generate it again")
+                notice.note(error, f"{self.payload_name!r} can be read only once, and has been: generate it again")
             raise
         self.__record, self.__used = committed.record, committed.file_io
         if once:  # the loaded form, from where it is now
@@ -770,13 +771,15 @@ def _is_unread(payload: object) -> bool:
     return isinstance(payload, GeneratorType) and inspect.getgeneratorstate(payload) == inspect.GEN_CREATED
 
 
-def _file_io(payload_io: Any) -> FileIO[Any] | str | None:
+def _file_io(payload_io: Any, suffix: str | None) -> FileIO[Any] | str | None:
+    """Return what is to be injected; ``suffix`` is used in place of its own, if given."""
     if payload_io is None or isinstance(payload_io, str):
         return payload_io
     if isinstance(payload_io, type) and issubclass(payload_io, FileIO):
         payload_io = payload_io()
     if isinstance(payload_io, FileIO):
-        _suffix(payload_io.suffix, f"{type(payload_io).__qualname__}.suffix")
+        if suffix is None:
+            _suffix(payload_io.suffix, f"{type(payload_io).__qualname__}.suffix")
         return payload_io
     raise TypeError(f"payload_io={payload_io!r}: give a FileIO (instance or class) or the name of a format")
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from persistable.address import Address
 from persistable.digest import digest_of, digest_of_file
 from persistable.exceptions import FidelityError, PersistableError, SaveError
-from persistable.io import FileIO, StreamSaver, format_name, writes_streams
+from persistable.io import FileIO, StreamSaver, format_name, is_able
 from persistable.local import READING, LocalStorage
 from persistable.publication import Draft, Staged, in_place, uploaded
 from persistable.reading import read
@@ -133,7 +133,7 @@ def _write(
         file_io = choice.file_io()
         store.warn_of_refusal(address, choice)
         suffix = file_io.suffix if draft.suffix is None else draft.suffix
-        streams = writes_streams(type(file_io))
+        streams = is_able(type(file_io), "save_stream")
         files: list[PayloadFile] | None = None
         try:
             if streams:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from persistable.address import Address
 from persistable.digest import digest_of
-from persistable.io import FileIO
+from persistable.io import BufferLoader, FileIO, is_able
 from persistable.local import READING
 from persistable.outcome import Loaded, Missing, note_undamaged
 from persistable.provenance import Origin
@@ -45,8 +45,8 @@ def glance(
     path, key = f"{root}/{address.folder}", address.key
     try:
         outermost, folder = os.lstat(root), os.lstat(path)
-        if folder.st_mode & _KIND != stat.S_IFDIR:
-            return None
+        if outermost.st_mode & _KIND != stat.S_IFDIR or folder.st_mode & _KIND != stat.S_IFDIR:
+            return None  # what a link leads to is judged as well
         descriptor = os.open(f"{path}/{key}.json", READING)
     except FileNotFoundError:
         return Missing(f"{path}/{key}.json")
@@ -95,13 +95,12 @@ def glance(
     if digest_of(content) != digest:
         return None
     file_io = choice.file_io()  # only now: the trust has decided
-    if file_io.memory_mapped or record.format_version > file_io.format_version:
+    if record.format_version > file_io.format_version:
         return None
-    load_buffer = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
-    if load_buffer is None:
+    if file_io.memory_mapped or not is_able(type(file_io), "load_buffer"):
         return None
     try:
-        payload = load_buffer(content)
+        payload = cast("BufferLoader", file_io).load_buffer(content)
     except Exception as error:
         note_undamaged(error, record, path)
         raise

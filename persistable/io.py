@@ -6,11 +6,11 @@ never locks and never renames: the store does, and hands it a path of its own.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from persistable.encodable import DictEncodable
@@ -33,8 +33,8 @@ __all__ = [
     "StreamSaver",
     "Writable",
     "format_name",
+    "is_able",
     "streamed",
-    "writes_streams",
 ]
 
 PayloadT = TypeVar("PayloadT")
@@ -133,7 +133,10 @@ class FileIO(ABC, Generic[PayloadT]):
 
 @runtime_checkable
 class BufferLoader(Protocol):
-    """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open."""
+    """Optional ability of a FileIO: load from bytes that were read and verified already, saving a second open.
+
+    Whoever overrides ``_load`` in a subclass without it is asked to ``load``.
+    """
 
     def load_buffer(self, buffer: Buffer) -> Any:
         """Read the payload from the whole content of its file."""
@@ -168,13 +171,20 @@ class StreamSaver(Protocol):
         """Write the payload, as ``save`` does; ``filepath`` is where the file is or will be, for errors."""
 
 
-def writes_streams(file_io: type[FileIO[Any]]) -> bool:
-    """Whether instances of a class write their payloads the same to an open file as to a path."""
+_WAYS = {"save_stream": {"_save", "save"}, "load_buffer": {"_load", "load"}, "load_stream": {"_load", "load"}}
+
+
+@functools.lru_cache(maxsize=1024)
+def is_able(file_io: type[FileIO[Any]], ability: str) -> bool:
+    """Whether a class has an optional ability that does the same as its way by path.
+
+    Whoever overrides the way by path in a subclass has the ability only if the subclass brings one of its own.
+    """
     for layer in file_io.__mro__:
-        own = vars(layer)
-        if "save_stream" in own:
+        own = vars(layer).keys()
+        if ability in own:
             return True
-        if "_save" in own or "save" in own:
+        if not _WAYS[ability].isdisjoint(own):
             return False
     return False
 
@@ -240,7 +250,7 @@ class PickleFileIO(FileIO[PayloadT], Generic[PayloadT]):
         if _dump is None:
             from pickle import dump as _dump
 
-        self._saved(payload, filepath, partial(_dump, payload, file, 5))
+        self._saved(payload, filepath, functools.partial(_dump, payload, file, 5))
 
     def _load(self, filepath: Path, **kwargs: Any) -> PayloadT:
         import pickle

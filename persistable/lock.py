@@ -39,9 +39,9 @@ _SLOTS, _SLOT_SIZE = 256, 128  # the lock file also says who owns what, for the 
 _SETLK: int | None = None  # neither Windows nor macOS has them
 if TYPE_CHECKING or sys.platform == "linux":
     import fcntl
-    from fcntl import F_OFD_SETLK
 
-    _SETLK = F_OFD_SETLK if sys.maxsize > 2**32 else None
+    _OFD = getattr(fcntl, "F_OFD_SETLK", 0)  # a Python that was built with the headers of an old system has none
+    _SETLK = _OFD if _OFD and sys.maxsize > 2**32 else None
     _LOCKED, _FREE = fcntl.F_WRLCK, fcntl.F_UNLCK
     _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _region = struct.Struct("hhqqi4x").pack  # struct flock: kind, from where (0: the start), offset, length, process
@@ -178,10 +178,11 @@ def _unsupported(folder: str, error: OSError) -> Lock:
 class _Range(Lock):
     """One byte of a lock file that is open."""
 
-    __slots__ = ("_descriptor", "_is_borrowed", "_offset")
+    __slots__ = ("_descriptor", "_lender", "_offset")
 
-    def __init__(self, descriptor: int, offset: int, is_borrowed: bool) -> None:
-        self._descriptor, self._offset, self._is_borrowed = descriptor, offset, is_borrowed
+    def __init__(self, descriptor: int, offset: int, lender: _Range | None) -> None:
+        self._descriptor, self._offset = descriptor, offset
+        self._lender = lender  # whose the open file is, if not its own
         _held[id(self)] = weakref.ref(self)
 
     @property
@@ -189,27 +190,30 @@ class _Range(Lock):
         return self._descriptor >= 0
 
     def release(self, *, forked: bool = False) -> None:
-        descriptor = self._descriptor
+        descriptor, lender = self._descriptor, self._lender
         if descriptor < 0:
             return
-        if not forked:  # unlocked before it is closed: a child forked at an unlucky moment may share the open file
+        is_open = lender is None or lender._descriptor >= 0  # else the number may be another file's by now
+        if is_open and not forked:  # unlocked before it is closed: a child forked at an unlucky moment may share it
             try:  # noqa: SIM105 - a context manager takes ten times as many steps
-                fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_FREE, 0, self._offset, 1, 0))
+                fcntl.fcntl(descriptor, _OFD, _region(_FREE, 0, self._offset, 1, 0))
             except OSError:
                 pass
         self._descriptor = -1
         _held.pop(id(self), None)
-        if not self._is_borrowed:
+        if lender is None:
             os.close(descriptor)
 
     def to_commit(self) -> Lock | None:
         descriptor = self._descriptor
-        lock = _Range(descriptor, self._offset - GENERATE + COMMIT, True)  # the same open file: no other is opened
+        if descriptor < 0:
+            return None
+        lock = _Range(descriptor, self._offset - GENERATE + COMMIT, self)  # the same open file: no other is opened
         try:
-            fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, lock._offset, 1, 0))
+            fcntl.fcntl(descriptor, _OFD, _region(_LOCKED, 0, lock._offset, 1, 0))
             if os.fstat(descriptor).st_nlink:  # else the folder was cleared, and others lock another file
                 return lock
-        except (OSError, ValueError):  # somebody else has it, or this one is released
+        except OSError:  # somebody else has it
             pass
         lock.release()
         return None
@@ -223,9 +227,9 @@ def _by_range(folder: str, key: str, purpose: int, mode: int) -> Lock | None:
     """Try once; None if somebody else has it."""
     descriptor = os.open(f"{folder}/{LOCK}", _FLAGS, mode)
     offset = int(key[:15], 16) * 2 + purpose  # below 2**61: a lock may lie beyond the end of the file
-    lock = _Range(descriptor, offset, False)  # whatever interrupts from here on, it goes with this object
+    lock = _Range(descriptor, offset, None)  # whatever interrupts from here on, it goes with this object
     try:
-        fcntl.fcntl(descriptor, F_OFD_SETLK, _region(_LOCKED, 0, offset, 1, 0))
+        fcntl.fcntl(descriptor, _OFD, _region(_LOCKED, 0, offset, 1, 0))
         gone = os.fstat(descriptor).st_nlink == 0
         if purpose == GENERATE and not gone:
             who = f"{key} {os.getpid()}@{_host()}"[: _SLOT_SIZE - 1].encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import re
 
@@ -149,16 +148,13 @@ def _mark() -> str:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_mark.cache_clear)
 
-# from a start that no earlier process of the same id had: not every system says when a process was started
-_numbers = itertools.count(int.from_bytes(os.urandom(3), "big"))
-
 
 def staged_name(suffix: str) -> str:
-    """Return a new name for a file that is being written: host, process and number, then the suffix of the format.
+    """Return a new name for a file that is being written: host, process and chance, then the suffix of the format.
 
-    None is the beginning of another one.
+    None is the beginning of another one. Nobody can tell it beforehand and put a link there for a format to follow.
     """
-    return f"{_mark()}{next(_numbers):08x}{suffix}"
+    return f"{_mark()}{os.urandom(4).hex()}{suffix}"
 
 
 def staged_by(name: str) -> tuple[str, int, int | None] | None:

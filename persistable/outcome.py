@@ -9,6 +9,7 @@ from persistable.display import printable
 from persistable.exceptions import CorruptArtifactError
 from persistable.io import FileIO
 from persistable.named_tuple import NamedTuple
+from persistable.notice import note
 from persistable.record import Record
 
 __all__ = ["Damaged", "Loaded", "Missing", "Outcome", "note_undamaged"]
@@ -45,7 +46,8 @@ Outcome = Loaded | Missing | Damaged
 
 def note_undamaged(error: Exception, record: Record, folder: str) -> None:
     """Note at what was raised by a format, or by the payload's own code, that the bytes are not to blame."""
-    error.add_note(
+    note(
+        error,
         f"raised by the format {record.format!r}, or by the payload's own code, while it read {folder}/"
-        f"{printable(record.main_path)}, which is as it was written. If what it needs is gone, generate() it anew"
+        f"{printable(record.main_path)}, which is as it was written. If what it needs is gone, generate() it anew",
     )

@@ -13,6 +13,7 @@ from persistable import naming
 from persistable.address import Address
 from persistable.digest import digest_of
 from persistable.local import LocalStorage
+from persistable.notice import note
 from persistable.outcome import Damaged
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
 
     storage = store.storage
     stem = f"{address.folder}/{naming.QUARANTINE}/{address.key}.rejected"
-    kept, note = "not kept", ""
+    kept, told = "not kept", ""
     try:
         place = store.workplace(f"{address.folder}/{naming.QUARANTINE}")
         staged = place.local.staged_path(place.folder, ".pickle")
@@ -85,7 +86,7 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
             else:
                 storage.put_file(f"{stem}.pickle", staged)
             kept = f"kept as {stem}.pickle"
-            note = f"the payload was kept, for pickle.load: {storage.locate(stem)}.pickle"
+            told = f"the payload was kept, for pickle.load: {storage.locate(stem)}.pickle"
         except Exception as problem:  # noqa: BLE001 - the payload's own code, or a full disk: the first error counts
             storage.delete(f"{stem}.pickle")
             kept = f"not kept: {type(problem).__name__}: {problem}"
@@ -95,7 +96,6 @@ def reject(store: ArtifactStore, address: Address, payload: Any, error: BaseExce
         storage.put(f"{stem}.txt", f"{address.name}: {kept}\n{text}".encode("utf-8", "backslashreplace"))
     except OSError:
         return
-    if note:
-        with contextlib.suppress(Exception):  # of an error that is no ordinary one
-            error.add_note(note)
+    if told:
+        note(error, told)
     store.note("rejected", address, f"{type(error).__name__} {kept}")

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from persistable.address import Address
 from persistable.digest import DigestingReader, cores, digest_of, digest_of_file
@@ -26,7 +26,7 @@ from persistable.exceptions import (
     UntrustedArtifactError,
 )
 from persistable.glance import glance
-from persistable.io import FileIO
+from persistable.io import BufferLoader, FileIO, StreamLoader, is_able
 from persistable.local import Folder, read_all, remove
 from persistable.naming import lineage_name, record_name
 from persistable.outcome import Damaged, Loaded, Missing, Outcome, note_undamaged
@@ -86,10 +86,7 @@ def _look_once(store: ArtifactStore, address: Address, origin: Origin, injected:
         return Missing(store.storage.locate(address.record))
     path = f"{folder.path}/{name}"
     try:
-        try:
-            record = Record.parse(raw, address.key)
-        except UnknownSchema as unknown:
-            raise _newer(unknown, address, path) from None
+        record = parse(raw, address, path)
         origin.check(record, address, path)
         choice = store.registry.for_loading(record.format, injected, record.distribution)
         try:
@@ -226,12 +223,11 @@ def _load(
     try:
         file_io = _reader(choice, record)
         is_verified = store.verify == "full"
-        if size > _SMALL and is_verified and not (choice.executes_code or file_io.memory_mapped):
-            load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)  # see io.StreamLoader
-            if load_stream is not None:
-                return Loaded(_read_stream(descriptor, file, path, load_stream), record, file_io)
-        load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)  # see io.BufferLoader
-        if load_buffer is None or file_io.memory_mapped:
+        in_order = is_verified and not (choice.executes_code or file_io.memory_mapped)
+        if size > _SMALL and in_order and is_able(type(file_io), "load_stream"):
+            load_stream = cast("StreamLoader", file_io).load_stream
+            return Loaded(_read_stream(descriptor, file, path, load_stream), record, file_io)
+        if file_io.memory_mapped or not is_able(type(file_io), "load_buffer"):
             payload = _read_verified(store, descriptor, file, path, record, choice, file_io)
             return Loaded(payload, record, file_io)
         content = read_all(descriptor, size) if size <= _SMALL else _mapped(descriptor, size)
@@ -240,9 +236,10 @@ def _load(
             if found != file.digest:
                 raise _differs(found, file, path)
         try:
-            return Loaded(load_buffer(content), record, file_io)
-        except Exception:
+            return Loaded(cast("BufferLoader", file_io).load_buffer(content), record, file_io)
+        except Exception as error:
             _blame_damage(descriptor, file, path, verified=is_verified)
+            note_undamaged(error, record, folder.path)
             raise
     finally:
         os.close(descriptor)

@@ -15,6 +15,8 @@ NodeT = TypeVar("NodeT")
 class Dependencies(tuple[NodeT, ...]):
     """The dependencies of a Persistable: a tuple, of which ``[role]`` gives the one that has that role.
 
+    Parts of it are plain tuples.
+
     Attributes:
         roles: their roles, in the same order.
     """
@@ -40,6 +42,9 @@ class Dependencies(tuple[NodeT, ...]):
         except ValueError:
             known = ", ".join(self.roles) or "none"
             raise KeyError(f"no dependency has the role {which!r}; the roles are: {known}") from None
+
+    def __contains__(self, which: object) -> bool:
+        return which in self.roles if isinstance(which, str) else super().__contains__(which)
 
     def __reduce__(self) -> tuple[type[Dependencies[NodeT]], tuple[list[tuple[str, NodeT]]]]:
         return type(self), (list(zip(self.roles, self, strict=True)),)

@@ -10,6 +10,7 @@ from typing import Any, Final
 __all__ = [
     "UNSET",
     "Unset",
+    "at_home",
     "bytes_of",
     "cache_at",
     "environment",
@@ -76,10 +77,19 @@ def located(location: Any) -> str:
         raise TypeError(f"data_dir {location!r} is a {type(location).__qualname__}: give a Path, a str or a URL")
     if not location or "\0" in location:
         raise ValueError(f"data_dir {location!r} is not a path")
-    location = os.path.expanduser(location)
+    location = at_home(location)
     if not os.path.isabs(location):
         location = os.path.join(os.getcwd(), location)  # now: a later chdir moves no store
     return location.rstrip("/") or "/"
+
+
+def at_home(path: str | os.PathLike[str]) -> str:
+    """Return a path with the home directory in place of ``~``. Raises ValueError if there is no such user."""
+    given = os.fspath(path)
+    expanded = os.path.expanduser(given)
+    if expanded.startswith("~"):
+        raise ValueError(f"{given!r}: there is no such user; give ./{given} for what is really called so")
+    return expanded
 
 
 def cache_at(location: Any) -> str:

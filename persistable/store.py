@@ -24,6 +24,7 @@ from persistable.record import Damage, Record
 from persistable.settings import (
     UNSET,
     Unset,
+    at_home,
     bytes_of,
     cache_at,
     environment,
@@ -144,7 +145,7 @@ class ArtifactStore:
         if keep_rejected is not None and not isinstance(keep_rejected, bool):
             raise ValueError(f"keep_rejected={keep_rejected!r}: give True or False")
         self._keep_rejected = keep_rejected
-        self._signing_path = None if signing_key is None else os.path.abspath(os.fspath(signing_key))
+        self._signing_path = None if signing_key is None else os.path.abspath(at_home(signing_key))
         self._signing_key: SigningKey | None = None
         self._cache: PayloadCache | None = None
         self._cache_location = None if cache is None else cache_at(cache)
@@ -250,7 +251,7 @@ class ArtifactStore:
             OSError: it cannot be read.
         """
         if self._signing_path is None:
-            self._signing_path = from_environment("SIGNING_KEY", "")
+            self._signing_path = at_home(from_environment("SIGNING_KEY", ""))
         if self._signing_key is None and self._signing_path:
             from persistable.signing import read_key
 
@@ -328,7 +329,7 @@ class ArtifactStore:
         glanced = self._glanced
         if glanced is None:
             if self._signing_path is None:
-                self._signing_path = from_environment("SIGNING_KEY", "")
+                self._signing_path = at_home(from_environment("SIGNING_KEY", ""))
             storage, trust = self.storage, self.trust.setting
             usual = self.verify == "full" and not self._signing_path and trust in ("own", "all")
             root = storage.root if usual and type(storage) is LocalStorage else ""

@@ -184,6 +184,10 @@ def test_hostile_suffixes_are_refused(suffix: str, tmp_path: Path) -> None:
     for give in (lambda: NamedP(fast(tmp_path), Params(), payload_io=Own), lambda: setattr(p, "payload_io", Own())):
         with pytest.raises(ValueError, match=r"Own\.suffix="):
             give()
+    other = NamedP(fast(tmp_path), Params(), payload_io=Own, payload_file_suffix=".x")  # which is used in its place
+    with pytest.raises(ValueError, match=r"Own\.suffix="):
+        other.payload_file_suffix = None
+    assert other.payload_file_suffix == ".x"
 
 
 def test_a_secret_param_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

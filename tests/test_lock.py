@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from specimens import (
     BlobP,
     BlobParams,
     blob,
+    environment,
     fast,
     in_child,
     kill,
@@ -458,3 +460,36 @@ def test_lock_of_somebody_else(open_folder, caplog) -> None:
         assert unprivileged(persist) == b"generated"
     else:
         assert persist() == b"generated"
+
+
+@needs_ranges
+def test_a_lock_beside_another_never_unlocks_for_somebody_else(tmp_path: Path) -> None:
+    """Once the file of its lender is closed, its number may be that of any file: releasing it later does nothing."""
+    generating = lock.acquire(str(tmp_path), KEY, lock.GENERATE, timeout=0)
+    committing = generating.to_commit()
+    assert committing is not None
+    generating.release()  # in the wrong order, as where a traceback keeps the other one
+    others = lock.acquire(str(tmp_path), KEY, lock.COMMIT, timeout=0)
+    assert others._descriptor == committing._descriptor  # type: ignore[attr-defined]
+    committing.release()
+    with pytest.raises(lock.NotFree):
+        lock.acquire(str(tmp_path), KEY, lock.COMMIT, timeout=0)
+    others.release()
+    held = len(lock._held)
+    assert generating.to_commit() is None
+    assert len(lock._held) == held
+
+
+def test_a_python_without_these_locks_does_with_files(tmp_path: Path) -> None:
+    """One that was built with the headers of an old system has no F_OFD_SETLK; artifacts are persisted all the same."""
+    script = (
+        "import fcntl, sys\n"
+        "if hasattr(fcntl, 'F_OFD_SETLK'): del fcntl.F_OFD_SETLK\n"
+        "from specimens import blob, fast\n"
+        "from persistable import lock\n"
+        "made = blob(fast(sys.argv[1]))\n"
+        "made.load_generate()\n"
+        "made.generate()\n"
+        "assert lock._SETLK is None\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment(), check=True)

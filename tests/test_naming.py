@@ -136,3 +136,5 @@ def test_names_of_payloads_differ() -> None:
     """Two payloads of one key never have one name, and a staged file never has the name of another."""
     assert len({naming.payload_name(KEY, ".x") for _ in range(1000)}) == 1000
     assert len({naming.staged_name(".x") for _ in range(1000)}) == 1000
+    one, other = (naming.staged_name("")[-8:] for _ in range(2))  # from one of them nobody can tell the next
+    assert abs(int(one, 16) - int(other, 16)) > 1

@@ -21,6 +21,7 @@ def test_dependencies_are_a_tuple_and_known_by_role(tmp_path: Path) -> None:
         assert isinstance(held, tuple)
         assert (held["first"], held["second"]) == (one, two) == (held[0], held[-1]) == held[:2]
         assert held.roles == ("first", "second")
+        assert ("second" in held, "third" in held, one in held) == (True, False, True)
         with pytest.raises(KeyError, match=r"no dependency has the role 'third'.*: first, second"):
             held["third"]
     shared = BlobP(tmp_path, BlobParams(3), [two, one]).tracked_persistable_dependencies

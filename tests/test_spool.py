@@ -10,7 +10,7 @@ import pytest
 
 from persistable import ArtifactStore, FileIO, Persistable, PersistableParams, PickleFileIO
 from persistable.exceptions import SaveError
-from persistable.io import writes_streams
+from persistable.io import is_able
 from persistable.spool import Spool
 
 FRAME = 1 << 16
@@ -75,6 +75,16 @@ class Saving(PickleFileIO[Any]):
         super().save(payload.upper(), filepath, create_folder, **kwargs)
 
 
+class Restoring(PickleFileIO[Any]):
+    def _load(self, filepath: Path, **kwargs: Any) -> Any:
+        return super()._load(filepath, **kwargs) + b" restored"
+
+
+class Loading(PickleFileIO[Any]):
+    def load(self, filepath: Any, **kwargs: Any) -> Any:
+        return super().load(filepath, **kwargs) + b" restored"
+
+
 class Marked(PickleFileIO[Any]):
     def refusal(self, payload: Any) -> str | None:
         return "it is too short" if len(payload) < 3 else None
@@ -83,16 +93,28 @@ class Marked(PickleFileIO[Any]):
 @pytest.mark.parametrize("file_io", [Shouting, Saving])
 def test_a_subclass_that_saves_its_own_way_is_asked_to(tmp_path: Path, file_io: type[FileIO[Any]]) -> None:
     """Writing to an open file is no way around an overridden ``_save`` or ``save``."""
-    assert not writes_streams(file_io)
+    assert not is_able(file_io, "save_stream")
     made = BytesP(tmp_path, PersistableParams(), payload_io=file_io)
     made.payload_value = "quiet"
     made.generate()
     assert pickle.loads(made.persist_filepath.read_bytes()) == "QUIET"
 
 
+@pytest.mark.parametrize("size", [5, 3 << 20])
+@pytest.mark.parametrize("file_io", [Restoring, Loading])
+def test_a_subclass_that_loads_its_own_way_is_asked_to(tmp_path: Path, file_io: type[FileIO[Any]], size: int) -> None:
+    """Loading from what was read already is no way around an overridden ``_load`` or ``load``."""
+    assert not is_able(file_io, "load_buffer")
+    made = BytesP(tmp_path, PersistableParams(), payload_io=file_io)
+    made.payload_value = b"q" * size
+    made.generate()
+    made.load()
+    assert made.payload == b"q" * size + b" restored"
+
+
 def test_a_subclass_that_only_refuses_does_so(tmp_path: Path) -> None:
     """Refusals of a subclass count when its base writes to an open file."""
-    assert writes_streams(Marked)
+    assert is_able(Marked, "save_stream")
     made = BytesP(tmp_path, PersistableParams(), payload_io=Marked())
     made.payload_value = "ab"
     with pytest.raises(Exception, match="it is too short"):

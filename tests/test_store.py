@@ -31,6 +31,7 @@ from persistable.exceptions import (
 )
 from persistable.local import LocalStorage
 from persistable.registry import Registry
+from persistable.signing import keygen
 
 OLD = {"old": 1}
 
@@ -693,6 +694,12 @@ def test_a_tilde_stands_for_the_home_directory(tmp_path: Path, monkeypatch: pyte
     for given in ("~/data", Path("~/data")):
         assert ArtifactStore(given).location == f"{tmp_path}/data"
     assert ArtifactStore("./~/data").location == f"{tmp_path}/./~/data"
+    with pytest.raises(ValueError, match=r"'~nobody-of-that-name/data': there is no such user; give \./~nobody"):
+        ArtifactStore("~nobody-of-that-name/data")
+    keygen(tmp_path / "key")
+    assert ArtifactStore("data", signing_key="~/key").signing_key is not None
+    monkeypatch.setenv("PERSISTABLE_SIGNING_KEY", "~/key")
+    assert ArtifactStore("data").signing_key is not None
 
 
 def test_a_registry_is_a_registry(tmp_path: Path) -> None:

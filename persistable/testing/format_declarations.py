@@ -8,11 +8,11 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from persistable.digest import DigestingReader
 from persistable.discovery import load_object
-from persistable.io import format_name
+from persistable.io import BufferLoader, StreamLoader, format_name, is_able
 from persistable.testing.bombs import bombs, spliced, unpickling
 from persistable.testing.exemption import DoesNotApply
 from persistable.testing.format_subject import FormatSubject, files
@@ -106,14 +106,15 @@ class DeclarationTests(FormatSubject):
                 deque(loaded, maxlen=0)
 
         yield load
-        load_buffer = getattr(self.file_io(), "load_buffer", None)
-        if load_buffer is not None:
-            yield lambda: load_buffer(path.read_bytes())
-        load_stream = getattr(self.file_io(), "load_stream", None)
-        if load_stream is not None:
+        file_io = self.file_io()
+        if is_able(type(file_io), "load_buffer"):
+            yield lambda: cast("BufferLoader", file_io).load_buffer(path.read_bytes())
+        if is_able(type(file_io), "load_stream"):
 
             def load_from_stream() -> None:
                 with open(path, "rb") as file:
-                    load_stream(DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size)
+                    cast("StreamLoader", file_io).load_stream(
+                        DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size
+                    )
 
             yield load_from_stream

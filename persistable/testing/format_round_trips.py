@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from persistable.digest import DigestingReader
-from persistable.io import format_name
+from persistable.io import BufferLoader, StreamLoader, format_name, is_able
 from persistable.testing.exemption import DoesNotApply
 from persistable.testing.format_subject import FormatSubject, files
 
@@ -91,28 +91,28 @@ class RoundTripTests(FormatSubject):
     def test_buffer_is_read_as_the_file_is(self, tmp_path: Path, label: str) -> None:
         """A FileIO that loads from memory gives the same payload from the bytes of its file."""
         file_io = self.file_io()
-        load_buffer: Callable[[Any], Any] | None = getattr(file_io, "load_buffer", None)
-        if load_buffer is None:
+        if not is_able(type(file_io), "load_buffer"):
             return
         assert not file_io.is_directory
         path, _ = self._save(file_io, self.payloads()[label], tmp_path)
         assert not self.needs_metadata, "load_buffer is not given the metadata"
         expected = self._in_memory(self.payloads()[label])
         for buffer in (path.read_bytes(), memoryview(path.read_bytes())):
-            assert self.difference(load_buffer(buffer), expected) is None
+            assert self.difference(cast("BufferLoader", file_io).load_buffer(buffer), expected) is None
 
     def test_stream_is_read_as_the_file_is(self, tmp_path: Path, label: str) -> None:
         """A FileIO that loads from an open file gives the same payload, in large and small reads."""
         file_io = self.file_io()
-        load_stream: Callable[[Any, int], Any] | None = getattr(file_io, "load_stream", None)
-        if load_stream is None:
+        if not is_able(type(file_io), "load_stream"):
             return
         assert not file_io.is_directory
         assert not self.needs_metadata, "load_stream is not given the metadata"
         path, _ = self._save(file_io, self.payloads()[label], tmp_path)
         expected = self._in_memory(self.payloads()[label])
         with open(path, "rb") as file:
-            loaded = load_stream(DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size)
+            loaded = cast("StreamLoader", file_io).load_stream(
+                DigestingReader(file.fileno()), os.fstat(file.fileno()).st_size
+            )
         assert self.difference(loaded, expected) is None
 
     def test_file_io_can_be_pickled(self, tmp_path: Path) -> None:
