@@ -167,7 +167,7 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
             (spec, plugin), declared = rivals[0]
             reason = f"the only format for {near} {declared}"
             if spec.name in table.contested:
-                reason = f"claims {near} {declared}; {_off(plugin)}"
+                reason = f"claims {near} {declared}; {_off(rivals[0][0], table)}"
             yield Ranked(spec.name, plugin.label, rank, reason)
         elif preferred is not None:
             for (spec, plugin), declared in rivals:
@@ -175,19 +175,21 @@ def _ranked(cls: type, table: Table, prefer: Mapping[str, str]) -> Iterator[Rank
                 yield Ranked(spec.name, plugin.label, None, reason)
         elif rivals:
             rank += 1
-            for (spec, plugin), declared in rivals:
+            for claim, declared in rivals:
+                spec, plugin = claim
                 ask = f"ask for it by prefer={{{declared!r}: {spec.name!r}}}"
-                repair = _off(plugin) if spec.name in table.contested else ask
+                repair = _off(claim, table) if spec.name in table.contested else ask
                 reason = f"claims {near} {declared} with no more right than others; {repair}"
                 yield Ranked(spec.name, plugin.label, rank, reason)
         if settled is None and _is_reserved(base):
             settled = base.__name__  # what it declines is not for whoever claims a base: pickle is next
 
 
-def _off(plugin: Plugin) -> str:
-    """Say what ends a contest for a name, which no preference does."""
-    off = f"PERSISTABLE_DISABLE_PLUGINS={plugin.distribution}"
-    return f"others claim its name, too, so nobody has it; switch one off: {off}"
+def _off(claim: Claim, table: Table) -> str:
+    """Say what ends a contest for a name, which no preference does, in favour of one that claims it."""
+    others = [other.plugin.distribution for other in table.contested[claim.spec.name] if other != claim]
+    off = f"PERSISTABLE_DISABLE_PLUGINS={','.join(others)}"
+    return f"others claim its name, too, so nobody has it; switch them off: {off}"
 
 
 def _claims(base: type, table: Table) -> Iterator[tuple[Claim, str]]:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from persistable.discovery import Plugin, describe
@@ -66,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # head, say, has seen enough
+        with _reporting():
+            sys.stdout.flush()
+    except _UnreadError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
         return 141
     except (OSError, ValueError, PersistableError) as error:
@@ -77,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{parser.prog}: interrupted\n")
         return 130
     return status
+
+
+class _UnreadError(Exception):
+    """Nobody reads on what a command reports: head, say, has seen enough."""
 
 
 def _make_key(options: argparse.Namespace) -> int:
@@ -112,8 +117,9 @@ def _verify(options: argparse.Namespace) -> int:
 
     def tell(end: str) -> None:
         done, size = total
-        sys.stderr.write(f"{anew}{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems{end}")
-        sys.stderr.flush()
+        with _reporting():
+            sys.stderr.write(f"{anew}{done:,} artifacts, {size / 1e6:,.0f} MB, {damaged} with problems{end}")
+            sys.stderr.flush()
 
     store = _existing(options.location)
     for finding in store.check(
@@ -124,7 +130,8 @@ def _verify(options: argparse.Namespace) -> int:
             _report(json.dumps(finding._asdict()))
         elif finding.problem is not None:
             moved = " (moved to quarantine)" if finding.quarantined else ""
-            sys.stderr.write(anew)
+            with _reporting():
+                sys.stderr.write(anew)
             _report(printable(f"{finding.path}: {finding.problem}{moved}"))
     tell("\n")
     return 1 if damaged else 0
@@ -220,4 +227,14 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 def _report(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"  # a terminal of ASCII still gets its list
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    with _reporting():
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+@contextlib.contextmanager
+def _reporting() -> Iterator[None]:
+    """Tell a closed pipe behind stdout or stderr from that of a storage, which is an error like any other."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _UnreadError from error

@@ -104,7 +104,7 @@ def ambiguous(cls: type, rows: Sequence[Ranked]) -> AmbiguousFormatError:
     """Return the error for a type that formats of one rank claim."""
     open_to = next((row for row in rows if "prefer=" in row.reason), None)  # not so a name that several claim
     if open_to is None:
-        repair = f"switch one off: PERSISTABLE_DISABLE_PLUGINS={rows[0].distribution.rpartition(' ')[0]}"
+        repair = f"switch off all but one: {rows[-1].reason.rpartition(' ')[2]}"
     else:
         ask = open_to.reason.rpartition("prefer=")[2]
         repair = f"say which: Registry(prefer={ask}) for the store, or payload_io={open_to.format!r}"

@@ -26,6 +26,8 @@ else:
         def __new__(mcs, name, bases, body):
             fields = tuple(body.get("__annotations__", ()))
             if fields:
+                if any(getattr(base, "_fields", ()) for base in bases):
+                    raise TypeError(f"{name} adds fields to those of a named tuple: give a class all of them itself")
                 body["_field_defaults"] = {field: body.pop(field) for field in fields if field in body}
                 body["_fields"], body["_size"] = fields, len(fields)
                 body["__match_args__"] = fields
@@ -60,6 +62,14 @@ else:
                 raise TypeError(f"{cls.__qualname__}() was not given {', '.join(missing)}")
             return [held[field] for field in fields]
 
+        @classmethod
+        def _make(cls, values):
+            """Return one of the values of all fields. Raises TypeError if there are more or less of them."""
+            made = _new(cls, values)
+            if len(made) != cls._size:
+                raise TypeError(f"{cls.__qualname__} has {cls._size} fields, and {len(made)} values were given")
+            return made
+
         def _asdict(self):
             """Return the values by field."""
             return dict(zip(self._fields, self, strict=True))
@@ -67,6 +77,8 @@ else:
         def _replace(self, /, **named):
             """Return one with other values for some fields."""
             return type(self)(**(self._asdict() | named))
+
+        __replace__ = _replace  # for copy.replace
 
         def __getnewargs__(self):
             return tuple(self)

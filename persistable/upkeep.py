@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import stat
 import time
@@ -182,11 +183,7 @@ def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float, *, dry
     size = 0
     for (folder, name), entries in sorted(found.items()):
         if name == naming.QUARANTINE:
-            doomed = [
-                entry
-                for entry in entries
-                if entry.modified <= now - quarantined and naming.is_quarantined(entry.name.rpartition("/")[2])
-            ]
+            doomed = [entry for entry in entries if now - entry.modified >= _kept(entry, grace, quarantined)]
         elif max(entry.modified for entry in entries) > now - grace:
             continue
         else:
@@ -205,6 +202,14 @@ def _sweep_remote(store: ArtifactStore, grace: float, quarantined: float, *, dry
                     storage.abort(upload)
                 swept.append(upload.name)
     return Swept(tuple(swept), size)
+
+
+def _kept(entry: Entry, grace: float, quarantined: float) -> float:
+    """Return how many seconds something in quarantine is left alone: forever if others have put it there."""
+    name = entry.name.split("/", 2)[2]
+    if naming.staged_by(name) is not None:
+        return grace
+    return quarantined if naming.is_quarantined(name.rpartition("/")[2]) else math.inf
 
 
 def _is_garbage_there(store: ArtifactStore, folder: str, name: str, found: dict[tuple[str, str], list[Entry]]) -> bool:

@@ -367,6 +367,30 @@ def test_parquet_lists_that_are_longer_than_their_footer_says_are_refused(tmp_pa
     assert_foreseen(explode("persistable_arrow.parquet:ParquetFileIO", [Bomb(path)], "pandas"))
 
 
+def test_parquet_values_of_one_width_in_a_page_larger_than_its_footer_says_are_refused(tmp_path: Path) -> None:
+    """Few values are read of such a page, and yet it is decompressed whole."""
+    pytest.importorskip("persistable_arrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    path, width = tmp_path / "x.parquet", 1 << 16
+    count = HUGE // width
+    values = pyarrow.Array.from_buffers(pyarrow.binary(width), count, [None, pyarrow.py_buffer(bytes(HUGE))])
+    one_page: Any = {"compression": "zstd", "use_dictionary": False, "data_page_size": 1 << 30}
+    pyarrow.parquet.write_table(
+        pyarrow.table({"x": values}), path, write_statistics=False, store_schema=False, **one_page
+    )
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    footer, promised = content[-8 - length : -8], b"\x16" + long(count)  # of the file, the row group and the column
+    assert footer.count(promised) == 3
+    footer = footer.replace(promised, b"\x16" + long(1))
+    path.write_bytes(content[: -8 - length] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert pyarrow.parquet.read_metadata(path).num_rows == 1
+    bombs = [Bomb(path), Bomb(path, options={"as_reader": True}, iterate=True)]
+    assert_foreseen(explode("persistable_arrow.parquet:ParquetFileIO", bombs, "pandas"))
+
+
 def test_parquet_files_with_one_long_text_are_read(tmp_path: Path) -> None:
     """Bounds that are too coarse refuse nothing: the texts are counted."""
     pytest.importorskip("persistable_arrow")

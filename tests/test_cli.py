@@ -268,6 +268,30 @@ def test_whoever_has_read_enough_may_go(tmp_path: Path) -> None:
     assert "Traceback" not in noise
 
 
+def test_whoever_reads_no_progress_may_go_as_well(tmp_path: Path) -> None:
+    """The last line of a verification goes to stderr."""
+    (tmp_path / "data").mkdir()
+    reading, writing = os.pipe()
+    os.close(reading)
+    verify = [sys.executable, "-m", "persistable", "verify", str(tmp_path / "data")]
+    command = subprocess.run(verify, stdout=subprocess.PIPE, stderr=writing, check=False)
+    os.close(writing)
+    assert (command.returncode, command.stdout) == (141, b"")
+
+
+def test_the_closed_pipe_of_a_storage_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that hangs up has not seen enough."""
+
+    def hung_up(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "the server hung up")
+
+    monkeypatch.setattr(ArtifactStore, "check", hung_up)
+    assert cli.main(["verify", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", "python -m persistable: [Errno 32] the server hung up\n")
+
+
 def test_ctrl_c_ends_a_command_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The named tuples of the library are those of ``typing`` in all that is relied on."""
+"""The named tuples of the library do what those of ``typing`` do with fields, and refuse more of them in a subclass."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def test_it_is_as_that_of_typing(given: tuple[tuple[Any, ...], dict[str, Any]]) 
     assert cheap._asdict() == usual._asdict()
     assert cheap._replace(size=9) == usual._replace(size=9)
     assert type(cheap._replace(size=9)) is Cheap
+    assert Cheap._make(iter(["c", 4])) == Usual._make(iter(["c", 4]))
+    assert type(Longer._make(["c", 4])) is Longer
     assert (Cheap._fields, Cheap._field_defaults) == (Usual._fields, Usual._field_defaults)
     match cheap:
         case Cheap(name, size):
@@ -68,6 +70,28 @@ def test_what_does_not_fit_is_refused(values: tuple[Any, ...], named: dict[str, 
             cls(*values, **named)
     with pytest.raises(TypeError):
         Cheap("a")._replace(sise=1)
+
+
+@pytest.mark.parametrize("values", [(), ("a",), ("a", 1, 2)])
+def test_one_made_of_values_has_them_all(values: tuple[Any, ...]) -> None:
+    """No default takes the place of a value, as with that of typing."""
+    for cls in (Cheap, Usual):
+        with pytest.raises(TypeError):
+            cls._make(values)
+
+
+def test_copy_replace_knows_it() -> None:
+    """It asks a value for this method, from Python 3.13 on."""
+    changed: Any = Cheap("a", 1)
+    assert changed.__replace__(size=2) == ("a", 2)
+
+
+def test_fields_are_not_added_in_a_subclass() -> None:
+    """They would stand in place of those that are there, whose positions they had."""
+    with pytest.raises(TypeError, match="More adds fields"):
+
+        class More(Longer):
+            other: int
 
 
 @pytest.mark.parametrize("made", [Cheap("a"), Longer("a", 1)])

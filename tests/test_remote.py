@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dict_storage import OBJECT_STORE, DictStorage
 
-from persistable import ArtifactStore, Persistable, PersistableParams
+from persistable import ArtifactStore, Persistable, PersistableParams, naming
 from persistable.exceptions import (
     CorruptArtifactError,
     CorruptArtifactWarning,
@@ -150,6 +150,23 @@ def test_regenerating_replaces_the_record_and_leaves_the_old_payload_to_the_swee
     assert p.store.sweep(grace=0).names == (old,)
     assert len(place.objects) == 2
     p.load()
+
+
+def test_what_was_being_put_into_quarantine_is_swept_as_elsewhere(place: DictStorage) -> None:
+    """An upload that broke off is nobody's loss; what others keep there is, and what is in quarantine has its time."""
+    folder = f"x/{naming.QUARANTINE}"
+    left = f"{folder}/{naming.staged_name('')}"
+    for name in (
+        left,
+        f"{folder}/.tmp-notes",
+        f"{folder}/mine/{naming.staged_name('')}",
+        f"{folder}/{'0' * 32}.rejected.txt",
+    ):
+        place.put(name, b"")
+    assert store(place).sweep().names == ()
+    assert store(place).sweep(grace=0).names == (left,)
+    assert left not in place.objects
+    assert len(place.objects) == 3
 
 
 @pytest.mark.parametrize("what", ["flip", "cut", "missing", "record"])

@@ -159,16 +159,19 @@ def test_a_contested_name_is_not_replaced_by_pickle_in_silence(site: Site) -> No
     with pytest.raises(AmbiguousFormatError) as caught:
         formats(Registry(), Image())
     assert str(caught.value).endswith(
-        "both claim the type made_up.Image; switch one off: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
+        "both claim the type made_up.Image; switch off all but one: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
     )
 
 
 def test_the_way_out_of_a_contest_for_a_name_is_no_preference(site: Site) -> None:
     """Explanations and errors name what can be preferred, and of the others what to switch off."""
-    off = "others claim its name, too, so nobody has it; switch one off: PERSISTABLE_DISABLE_PLUGINS=alpha-dist"
+    off = "others claim its name, too, so nobody has it; switch them off: PERSISTABLE_DISABLE_PLUGINS="
+    off += "beta-dist,gamma-dist"
     site.format("png", "box.Image", plugin="alpha")
     site.format("png", plugin="beta")
+    site.format("png", plugin="gamma")
     assert Registry().explain(Image)[0].reason == f"claims its type box.Image; {off}"
+    assert formats(Registry(disabled=off.rpartition("=")[2].split(",")), Image())[0] == "png"
     site.format("tiff", "box.Image")
     rows = Registry().explain(Image)
     assert rows[0].reason == f"claims its type box.Image with no more right than others; {off}"

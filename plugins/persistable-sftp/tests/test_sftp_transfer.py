@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from asyncssh import SFTPAttrs, SFTPFailure
 from persistable_sftp import files
-from persistable_sftp.transfer import Content
+from persistable_sftp.transfer import LARGEST, Content
 
 BLOCK = 100
 
@@ -18,11 +18,12 @@ class Server:
         turns: what was asked, those things together for whose answers nobody waited in between.
         most: bytes that it gives at a time.
         failing: names of requests that it refuses.
+        asked: bytes of each read and write.
     """
 
     def __init__(self, content=b"", *, most=BLOCK, failing=()):
         self.content, self.most, self.failing = bytearray(content), most, failing
-        self.turns, self._waiting = [], []
+        self.turns, self._waiting, self.asked = [], [], []
         self.limits = self
         self.max_read_len = self.max_write_len = BLOCK
 
@@ -58,9 +59,12 @@ class Server:
         return await self._answer("stat", lambda: SFTPAttrs(size=len(self.content)))
 
     async def read(self, count, offset):
+        self.asked.append(count)
         return await self._answer("read", lambda: bytes(self.content[offset : offset + min(count, self.most)]))
 
     async def write(self, data, offset):
+        self.asked.append(len(data))
+
         def write():
             self.content.extend(bytes(max(0, offset + len(data) - len(self.content))))
             self.content[offset : offset + len(data)] = data
@@ -124,3 +128,18 @@ def test_server_that_gives_less_than_it_is_asked_for_is_asked_again(tmp_path, mo
     with path.open("xb") as file:
         asyncio.run(files.download(server, b"path", file, size + 10))
     assert path.read_bytes() == data[:size]
+
+
+@pytest.mark.parametrize("announced", [4 << 20, 1 << 32, (1 << 64) - 1])
+def test_blocks_are_bounded_whatever_a_server_announces(tmp_path, announced):
+    """As many are in memory as are under way, and a request has 32 bits for its length."""
+    data = bytes(range(256)) * (LARGEST // 256 * 3)
+    server = Server(data, most=announced)
+    server.max_read_len = server.max_write_len = announced
+    assert asyncio.run(files.read(server, b"path")) == data
+    with (tmp_path / "file").open("xb") as file:
+        asyncio.run(files.download(server, b"path", file, len(data)))
+    assert (tmp_path / "file").read_bytes() == data
+    fill(server, data)
+    assert server.content == data
+    assert server.asked == [LARGEST] * 9

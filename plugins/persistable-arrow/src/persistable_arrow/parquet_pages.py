@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-__all__ = ["Pages", "pages_of"]
+__all__ = ["LARGEST", "Pages", "pages_of"]
 
 _HEADER = 1 << 8  # bytes that nearly every header fits into; statistics make some of them longer
 _LONGEST = 1 << 24  # bytes of a header, as in pyarrow
-_LARGEST = 1 << 31  # bytes of a page, exclusive
+LARGEST = 1 << 31  # bytes of a page, exclusive
 _DEEPEST = 8  # structs within structs, of which a header has three
 _KIND, _SIZE, _STORED = (1,), (2,), (3,)  # what a page is; its bytes uncompressed, and as they are stored
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3  # kinds of pages
@@ -64,7 +64,7 @@ def pages_of(descriptor: int, chunk: Any) -> Pages:
                 else:
                     values += count
                     shares_prefixes |= encoding == _DELTA_BYTE_ARRAY
-            if not (0 <= size < _LARGEST and 0 <= stored < _LARGEST):
+            if not (0 <= size < LARGEST and 0 <= stored < LARGEST):
                 raise ValueError(f"a page of {stored} bytes, {size} uncompressed")
         except KeyError as error:
             raise ValueError(f"no header of a page at byte {at}") from error

@@ -19,7 +19,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from persistable import expansion
-from persistable_arrow.parquet_pages import pages_of
+from persistable_arrow.parquet_pages import LARGEST, pages_of
 
 __all__ = ["require_memory", "sizes"]
 
@@ -90,8 +90,9 @@ def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *
     chosen = tuple(f"{name}." for name in names)
     kept = {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
     together: dict[int, list[_Chunk]] = {}
+    each = expansion.exceeds_memory(LARGEST, stored=stored)  # else no page is too much, whatever it says
     with open(filepath, "rb", buffering=0) as content:
-        for chunk in _chunks(footer, content.fileno(), chosen):
+        for chunk in _chunks(footer, content.fileno(), chosen, each=each):
             judged = chunk._replace(is_kept=chunk.path in kept)
             together.setdefault(chunk.group if each_group else 0, []).append(judged)
     for chunks in together.values():
@@ -168,8 +169,15 @@ def _leaf(array: Any) -> Any:
     return array
 
 
-def _chunks(footer: Any, descriptor: int | None, chosen: tuple[str, ...] = ("",)) -> Iterator[_Chunk]:
-    """Yield what the footer says and, of an open file, what its pages say; of columns whose paths start as chosen."""
+def _chunks(
+    footer: Any, descriptor: int | None, chosen: tuple[str, ...] = ("",), *, each: bool = False
+) -> Iterator[_Chunk]:
+    """Yield what the footer says and, of an open file, what its pages say; of columns whose paths start as chosen.
+
+    Of a flat column that is no text pyarrow reads no more values than the footer promises, and knows how long they
+    are. Pages add to it only how large the largest is: pyarrow decompresses it whole, for one value as well. They are
+    read if ``each`` says so.
+    """
     columns = [(i, footer.schema.column(i)) for i in range(footer.num_columns)]
     columns = [(i, column) for i, column in columns if f"{column.path}.".startswith(chosen)]
     for group in range(footer.num_row_groups):
@@ -179,11 +187,13 @@ def _chunks(footer: Any, descriptor: int | None, chosen: tuple[str, ...] = ("",)
             kind, values, encoded = chunk.physical_type, max(chunk.num_values, 0), max(chunk.total_uncompressed_size, 0)
             is_text, largest, dictionary = kind == "BYTE_ARRAY", 0, 0
             sharing = is_text and "DELTA_BYTE_ARRAY" in chunk.encodings
-            # of a flat column pyarrow reads no more values than the footer promises, and knows how long they are
-            if descriptor is not None and (is_text or column.max_repetition_level):
+            is_unknown = is_text or column.max_repetition_level
+            if descriptor is not None and (is_unknown or each):
                 pages = pages_of(descriptor, chunk)
-                values, encoded = max(values, pages.values), max(encoded, pages.encoded)
-                largest, dictionary = pages.largest, pages.dictionary
-                sharing = sharing or (is_text and pages.shares_prefixes)
+                largest = pages.largest
+                if is_unknown:
+                    values, encoded = max(values, pages.values), max(encoded, pages.encoded)
+                    dictionary = pages.dictionary
+                    sharing = sharing or (is_text and pages.shares_prefixes)
             decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
             yield _Chunk(group, column.path, decoded, values, encoded, is_text, largest, dictionary, sharing)

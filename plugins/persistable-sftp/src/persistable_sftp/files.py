@@ -21,7 +21,7 @@ from asyncssh import (
     SFTPPermissionDenied,
 )
 
-from persistable_sftp.transfer import Content, in_blocks, together
+from persistable_sftp.transfer import LARGEST, Content, in_blocks, together
 
 __all__ = ["TAKEN", "create", "describe", "download", "fill", "is_folder", "link", "obstacle", "read", "replace"]
 
@@ -46,7 +46,7 @@ def is_folder(attributes: SFTPAttrs) -> bool:
 
 async def read(client: SFTPClient, path: bytes) -> bytes:
     """Return the content of a file."""
-    block = client.limits.max_read_len
+    block = min(client.limits.max_read_len, LARGEST)
     async with _opened(client, path) as file:
         attributes, start = await together(file.stat(), file.read(block, 0))
         size = attributes.size or 0
@@ -69,8 +69,9 @@ async def download(client: SFTPClient, path: bytes, target: BinaryIO, size: int)
         target.seek(offset)
         target.write(found)
 
+    block = min(client.limits.max_read_len, LARGEST)
     async with _opened(client, path) as file:
-        await in_blocks(0, size, client.limits.max_read_len, lambda offset, count: _read(file, offset, count, put))
+        await in_blocks(0, size, block, lambda offset, count: _read(file, offset, count, put))
 
 
 async def _read(file: SFTPClientFile, offset: int, count: int, put: Callable[[int, bytes], None]) -> None:
@@ -108,7 +109,7 @@ async def create(client: SFTPClient, path: bytes) -> SFTPClientFile:
 
 async def fill(client: SFTPClient, file: SFTPClientFile, content: Content, *, durable: bool) -> None:
     """Write a content to an open file, flush it to the disk where the server can, and close it."""
-    block = client.limits.max_write_len
+    block = min(client.limits.max_write_len, LARGEST)
     last = max(0, content.size - 1) // block * block
 
     async def move(offset: int, count: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from persistable_sftp.loop import StoppedError
 
-__all__ = ["Content", "in_blocks", "together"]
+__all__ = ["LARGEST", "Content", "in_blocks", "together"]
 
 _UNDER_WAY = 4 << 20  # bytes that were sent, or asked for, and not answered yet
 _LEAST, _MOST = 16, 128  # requests that are under way
+LARGEST = _UNDER_WAY // _LEAST  # bytes of a block; a server may announce that it takes any number
 _PATIENCE = 5.0  # seconds for those under way when the rest is called off
 
 
