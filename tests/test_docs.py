@@ -76,6 +76,8 @@ def test_every_python_block_runs(
     module = types.ModuleType(re.sub(r"\W", "_", shown(document)).lower())
     monkeypatch.setitem(sys.modules, module.__name__, module)
     before = set(sys.modules)
+    if document in OF_PLUGINS:
+        assert blocks(document), "a plugin shows how it is used"
     try:
         for block in blocks(document):
             if (document.name, block.line) in EXCUSED or not all(map(is_there, block.needs)):

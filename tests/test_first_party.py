@@ -47,6 +47,7 @@ def test_a_format_is_the_default_of_the_types_that_it_claims(distribution: str) 
         assert set(spec.types) <= set(types)
         assert spec.default is bool(types)
         assert spec.install == distribution != CORE
+        assert spec.executes_code is False  # of ours pickle alone does, which the core brings
 
 
 @pytest.mark.parametrize("distribution", OWNERS)

@@ -6,7 +6,7 @@ import errno
 import os
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ UNUSUAL: dict[str, Arrange] = {
 
 
 @pytest.fixture
-def glances(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def glances(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Return a list that gets what each glance says; after ``None`` in it nobody glances any more."""
     said: list[Any] = []
     real = reading.glance
@@ -180,7 +180,9 @@ def glances(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return said[-1]
 
     monkeypatch.setattr(reading, "glance", watched)
-    return said
+    yield said
+    while PIPES:
+        os.close(PIPES.pop())
 
 
 @pytest.mark.parametrize(("format", "trust"), [("pickle", "own"), ("pickle", "all"), ("json", "own")])
@@ -202,8 +204,6 @@ def test_a_glance_says_what_a_closer_look_says(
     glances[:] = [None]
     if not name.endswith("from a pipe"):  # which the look has emptied
         assert described(looked(made)) == first
-    while PIPES:
-        os.close(PIPES.pop())
     assert first[0] != "loaded" or first[1] == SMALL
 
 

@@ -111,7 +111,7 @@ def interrupted(call: Callable[[], object], after: float) -> bool:
     ``with`` that was to close it, is closed here, and no warning says so: nobody can prevent that.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
         stopped = _interrupted(call, after)
         gc.collect()
     return stopped

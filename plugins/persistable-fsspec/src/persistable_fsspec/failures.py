@@ -68,6 +68,8 @@ def is_missing(error: BaseException) -> bool:
 
     The filesystem for FTP says it of everything, a lost connection included.
     """
+    if any(map(_comes_from_credentials, chain(error))):
+        return False
     if not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         if type(error).__module__ == "ftplib":
             return str(error).startswith("550") and not _FORBIDDEN.search(str(error))

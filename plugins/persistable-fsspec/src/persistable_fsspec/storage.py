@@ -133,8 +133,8 @@ class FsspecStorage(Storage):
         look = self._promise.look
         if look is None or self._place_is_there:
             return
-        fs, root = self._at("")
         try:
+            fs, root = self._at("")
             look(fs, root.strip("/").partition("/")[0] if self._promise.buckets else "")
         except Exception as error:  # noqa: BLE001 - who may not look at the bucket may still read what is in it
             if is_missing(error):
