@@ -445,6 +445,10 @@ def test_file_of_credentials_that_is_none_is_a_matter_of_credentials(gcs_server,
     with pytest.raises(StorageCredentialsError) as raised:
         storage.get("name")
     assert SECRET_TOKEN not in "".join(traceback.format_exception(raised.value))
+    folder = FsspecStorage(f"gs://{bucket}/x", token=str(tmp_path))  # no object is missing because this is no file
+    for call in (lambda: folder.get("name"), lambda: folder.stat("name")):
+        with pytest.raises(StorageCredentialsError):
+            call()
 
 
 @pytest.mark.parametrize(
