@@ -570,7 +570,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
             logger.info("generating %s (key %s)", self.__shown, address.key)
         registry = store.registry
         registry.notify("started", address.name, address.key)
-        generation, _ = _on_a_miss()
+        generation = _generation()
         payload, seconds = generation.within(
             generation.Generation(address.key, store.location),
             lambda: self.__generated(untracked, persisting=persisting),
@@ -617,8 +617,9 @@ class Persistable(Generic[PayloadT, ParamsT]):
         origin, seconds, record = self.__origin, self.__seconds, self.__record
         once = _is_read_once(payload)
         validated = once and type(self)._validate_payload is not Persistable._validate_payload
-        _, commit = _on_a_miss()
-        draft = commit.Draft(
+        from persistable.commit import Draft  # on first use, as everything that a hit does without
+
+        draft = Draft(
             origin=origin,
             identity=indented(self.__identity),
             untracked_params=(self.__left or self.__snapshot).untracked(self.__params),
@@ -650,7 +651,7 @@ class Persistable(Generic[PayloadT, ParamsT]):
         registry.notify("persisted", address.name, address.key, record=committed.record)
 
     def __check_recursion(self) -> None:
-        generation, _ = _on_a_miss()
+        generation = _generation()
         if generation.is_within(generation.Generation(self.__address.key, self.__store.location)):
             raise RecursiveGenerationError(name=self.payload_name, key=self.key)
 
@@ -752,11 +753,11 @@ def _new_after(_: list[Persistable[Any, Any]], cls: type[Persistable[Any, Any]])
 
 
 @functools.cache
-def _on_a_miss() -> tuple[Any, Any]:
+def _generation() -> Any:
     """Import what a hit does without; an import in a function takes longer than this when it was done before."""
-    from persistable import commit, generation
+    from persistable import generation
 
-    return generation, commit
+    return generation
 
 
 def _is_read_once(payload: object) -> bool:
