@@ -98,7 +98,7 @@ def test_what_is_no_page_is_an_error(tmp_path_factory: pytest.TempPathFactory, c
         b"\x15\x00\x15\x00\x15\x00\x25\x0a\x00",  # a number where a struct belongs
         b"\x15\x00\x1f\x00",  # a value of no known kind
         b"\x15\x00\x15\x00\x15\x00\x2c\x15\x8a\x80\x80\x80\x20\x15\x00\x00\x00",  # 2**32 + 5 values, to be cut to 5
-        b"\x15\x00\x05\x84\x80\x08\x00\x15\x00\x2c\x15\x0a\x15\x00\x00\x00",  # field 2**16 + 2, to be cut to 2
+        b"\x15\x00\x15\x14\x05\x84\x80\x08\x00\x05\x06\x00\x2c\x15\x0a\x15\x00\x00\x00",  # field 2**16 + 2, to be cut to 2
     ],
 )
 def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
