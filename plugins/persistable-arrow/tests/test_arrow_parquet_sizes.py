@@ -56,7 +56,7 @@ def test_categories_that_repeat_are_counted_in_few_batches(
             yield batch
 
     monkeypatch.setattr(parquet_sizes, "_batches", counting)
-    monkeypatch.setattr(parquet_sizes, "_STEP", 1 << 21)
+    monkeypatch.setattr(parquet_sizes, "_STEP", 1 << 19)
     limit(monkeypatch, 300_000)
     judge(tmp_path / "x", pyarrow.table({"c": CATEGORIES}), **options)
     assert len(read) == ("use_dictionary" in options)  # an honest dictionary needs no reading

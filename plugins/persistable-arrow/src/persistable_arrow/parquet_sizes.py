@@ -28,7 +28,7 @@ _FORMAT = "parquet"
 # bytes of a decoded value; of a text its offset, as no footer says how long texts are
 _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
 _READ = 1 << 16  # bytes read at a time in search of a dictionary
-_STEP = 1 << 26  # bytes that texts which share prefixes may take at a time when they are counted
+_STEP = 1 << 24  # bytes that texts may take at a time when they are counted, or a part of the memory if that is more
 
 
 class _Chunk(NamedTuple):
@@ -167,7 +167,7 @@ def _longest(file: Any, chunk: _Chunk) -> int:
 
 def _lengths(file: Any, chunk: _Chunk) -> Iterator[int]:
     """Yield the bytes that the texts of a column take, batch by batch, as dictionaries where pyarrow can read them."""
-    rows = max(1, min(_STEP // max(chunk.encoded, 1), 1 << 16)) if chunk.shares_prefixes else 1 << 16
+    rows = max(1, min(_step() // max(chunk.encoded, 1), 1 << 16)) if chunk.shares_prefixes else 1 << 16
     for batch in _batches(file, chunk, rows):
         texts = _leaf(batch.column(0))
         if pyarrow.types.is_dictionary(texts.type):
@@ -182,14 +182,17 @@ def _distinct(file: Any, chunk: _Chunk) -> Iterator[int]:
 
     pyarrow copies them all for every batch, so there should be few batches.
     """
-    step = max(_STEP, expansion.available_memory() // 4) // 4
-    rows = 1 << 16
+    step, rows = _step(), 1 << 16
     if chunk.encoded > step:  # the texts of a batch are in as many pages at most
         rows = max(1, min(step // max(chunk.largest, 1), rows))
     for batch in _batches(file, chunk, rows):
         size = batch.column(0).dictionary.nbytes
         del batch  # before the next is made
         yield size
+
+
+def _step() -> int:
+    return max(_STEP, expansion.available_memory() // 16)
 
 
 def _leaf(array: Any) -> Any:
