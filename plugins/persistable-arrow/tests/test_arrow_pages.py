@@ -44,9 +44,21 @@ def test_pages_say_what_an_honest_footer_says(tmp_path: Path, version: Any, opti
     pyarrow.parquet.write_table(TABLE, path, data_page_version=version, row_group_size=2000, **options)
     for chunk, pages in of_file(path):
         assert pages.values == chunk.num_values
-        assert pages.encoded == chunk.total_uncompressed_size
+        grown = chunk.total_compressed_size if chunk.compression != "UNCOMPRESSED" else 0  # pages that do not compress
+        assert chunk.total_uncompressed_size <= pages.encoded <= chunk.total_uncompressed_size + grown
         assert (pages.dictionary > 0) == chunk.has_dictionary_page
         assert not pages.shares_prefixes
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_values_beside_a_dictionary_are_seen(tmp_path: Path, version: Any) -> None:
+    """Only where no page has values in full do all refer to a dictionary."""
+    path, table = tmp_path / "x.parquet", TABLE.select(["text", "long"])
+    small: Any = {"dictionary_pagesize_limit": 10_000, "write_batch_size": 100, "data_page_version": version}
+    pyarrow.parquet.write_table(table, path, **small)
+    assert [(pages.dictionary > 0, pages.refers) for _, pages in of_file(path)] == [(True, True), (True, False)]
+    pyarrow.parquet.write_table(table, path, use_dictionary=False)
+    assert [(pages.dictionary > 0, pages.refers) for _, pages in of_file(path)] == [(False, False)] * 2
 
 
 def test_shared_prefixes_are_seen(tmp_path: Path) -> None:
@@ -85,6 +97,8 @@ def test_what_is_no_page_is_an_error(tmp_path_factory: pytest.TempPathFactory, c
         b"\x15\x00\x15\x00\x15" + b"\xfe" * 9 + b"\x01\x2c\x15\x02\x15\x00\x00\x00",  # 2**62 bytes
         b"\x15\x00\x15\x00\x15\x00\x25\x0a\x00",  # a number where a struct belongs
         b"\x15\x00\x1f\x00",  # a value of no known kind
+        b"\x15\x00\x15\x00\x15\x00\x2c\x15\x8a\x80\x80\x80\x20\x15\x00\x00\x00",  # 2**32 + 5 values, cut to 5
+        b"\x15\x00\x15\x14\x05\x84\x80\x08\x00\x05\x06\x00\x2c\x15\x0a\x15\x00\x00\x00",  # field 2**16 + 2, cut to 2
     ],
 )
 def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
@@ -94,3 +108,21 @@ def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
     chunk = SimpleNamespace(data_page_offset=0, dictionary_page_offset=None, has_dictionary_page=False, num_values=5)
     with open(path, "rb") as file, pytest.raises(ValueError, match=r"page|number|structs|value"):
         pages_of(file.fileno(), chunk)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        b"\x15\x14\x15\x00",  # 10 bytes, stored in none
+        b"\x15\x00\x15\x14",  # none, and 10 are stored: read as they are where nothing is compressed
+        b"\x15\x14\x06\x04\x00\x15\x00",  # 10 bytes, and once more none, as a number of 8 bytes
+        b"\x15\x14\x04\x04\x00\x15\x00",  # the same of 2 bytes
+    ],
+)
+def test_sizes_are_those_that_are_read(tmp_path: Path, sizes: bytes) -> None:
+    """The larger of two counts, and only numbers of the type that a reader takes."""
+    path = tmp_path / "x"
+    path.write_bytes(b"\x15\x00" + sizes + b"\x2c\x15\x0a\x15\x00\x00\x00")
+    chunk = SimpleNamespace(data_page_offset=0, dictionary_page_offset=None, has_dictionary_page=False, num_values=5)
+    with open(path, "rb") as file:
+        assert pages_of(file.fileno(), chunk).largest == 10

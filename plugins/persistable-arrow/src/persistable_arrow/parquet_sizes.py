@@ -10,6 +10,7 @@ Source: Apache Parquet, "Encodings".
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,13 +28,14 @@ _FORMAT = "parquet"
 # bytes of a decoded value; of a text its offset, as no footer says how long texts are
 _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
 _READ = 1 << 16  # bytes read at a time in search of a dictionary
-_STEP = 1 << 26  # bytes that texts which share prefixes may take at a time when they are counted
+_STEP = 1 << 24  # bytes that texts may take at a time when they are counted, or a part of the memory if that is more
 
 
 class _Chunk(NamedTuple):
     """What a footer, or its pages, say of one column in one row group."""
 
     group: int
+    column: int  # among all that have no columns within
     path: str
     decoded: int
     values: int
@@ -42,7 +44,9 @@ class _Chunk(NamedTuple):
     largest: int
     dictionary: int
     shares_prefixes: bool
+    refers: bool  # all values are in the dictionary
     is_kept: bool = False  # a dictionary in memory as well, where a text counts once
+    is_namesake: bool = False  # its path is that of another column too, so it cannot be asked for as a dictionary
 
     @property
     def least(self) -> int:
@@ -58,8 +62,10 @@ class _Chunk(NamedTuple):
         """Bytes in memory at most: no text is longer than the dictionary or, sharing prefixes, all that is encoded."""
         if self.is_text and self.shares_prefixes:
             return self.least + self.values * self.encoded
-        if self.is_text and (self.dictionary or self.is_kept):
-            return self.decoded + self.encoded + (0 if self.is_kept else self.values * self.dictionary)
+        if self.is_text and self.is_kept:
+            return self.least if self.refers else self.decoded + self.encoded
+        if self.is_text and self.dictionary:
+            return self.decoded + self.encoded + self.values * self.dictionary
         return self.least
 
 
@@ -89,11 +95,13 @@ def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *
     names = schema.names if positions is None else [schema.names[i] for i in positions]
     chosen = tuple(f"{name}." for name in names)
     kept = {field.name for field in schema if pyarrow.types.is_dictionary(field.type)}
+    namesakes = _namesakes(footer)
     together: dict[int, list[_Chunk]] = {}
     each = expansion.exceeds_memory(LARGEST, stored=stored)  # else no page is too much, whatever it says
     with open(filepath, "rb", buffering=0) as content:
         for chunk in _chunks(footer, content.fileno(), chosen, each=each):
-            judged = chunk._replace(is_kept=chunk.path in kept)
+            is_namesake = chunk.path in namesakes
+            judged = chunk._replace(is_kept=chunk.path in kept and not is_namesake, is_namesake=is_namesake)
             together.setdefault(chunk.group if each_group else 0, []).append(judged)
     for chunks in together.values():
         least = max(sum(chunk.least for chunk in chunks), *(chunk.largest for chunk in chunks))  # a page is read whole
@@ -104,10 +112,15 @@ def require_memory(filepath: Path, file: Any, positions: Sequence[int] | None, *
 
 def _look_into(filepath: Path, footer: Any, chunks: list[_Chunk], stored: int) -> None:
     """Judge texts by the dictionaries and, where these do not suffice, one by one."""
-    certain = sum(chunk.least for chunk in chunks if chunk.most == chunk.least)
-    repeating = [chunk for chunk in chunks if chunk.most > chunk.least]
-    # pyarrow reads no dictionary where prefixes are shared
+    repeating = [chunk for chunk in chunks if chunk.most > chunk.least and not chunk.is_namesake]
+    certain = sum(chunk.most for chunk in chunks) - sum(chunk.most for chunk in repeating)
+    expansion.require_memory(_FORMAT, certain, stored=stored)
+    # pyarrow reads no dictionary where prefixes are shared, and so none of that column in other row groups
     sharing = {chunk.path for chunk in repeating if chunk.shares_prefixes}
+    repeating = [chunk._replace(shares_prefixes=chunk.path in sharing) for chunk in repeating]
+    kept = [chunk for chunk in repeating if chunk.is_kept]
+    texts = [chunk for chunk in repeating if not chunk.is_kept]
+    most_kept = sum(chunk.most for chunk in kept)
     with pyarrow.parquet.ParquetFile(
         str(filepath),
         metadata=footer,
@@ -115,32 +128,47 @@ def _look_into(filepath: Path, footer: Any, chunks: list[_Chunk], stored: int) -
         buffer_size=_READ,
         pre_buffer=False,
     ) as file:
-        most = certain
-        for chunk in repeating:
-            if chunk.path in sharing or chunk.is_kept:
+        most = certain + most_kept
+        for chunk in texts:
+            if chunk.shares_prefixes:
                 most += chunk.most
             else:  # the values that did not fit into the dictionary are encoded in full
                 most += chunk.decoded + chunk.encoded + chunk.values * _longest(file, chunk)
         if not expansion.exceeds_memory(most, stored=stored):
             return
         total = certain + sum(chunk.decoded for chunk in repeating)
-        for chunk in repeating:
-            for length in _distinct(file, chunk) if chunk.is_kept else _lengths(file, chunk):
+        for chunk in texts:
+            for length in _lengths(file, chunk):
                 total += length
                 expansion.require_memory(_FORMAT, total, stored=stored)
+        if not expansion.exceeds_memory(total + most_kept, stored=stored):
+            return
+        for chunk in kept:
+            size = 0
+            for size in _distinct(file, chunk):
+                expansion.require_memory(_FORMAT, total + 2 * size, stored=stored)  # what pyarrow collects it copies
+            total += size
+
+
+def _batches(file: Any, chunk: _Chunk, rows: int) -> Iterator[Any]:
+    """Yield batches of one column alone, by position: a name with dots may be the path of another, or of its part."""
+    batches: Iterator[Any] = file.reader.iter_batches(
+        rows, row_groups=[chunk.group], column_indices=[chunk.column], use_threads=False
+    )
+    return batches
 
 
 def _longest(file: Any, chunk: _Chunk) -> int:
     """Return the bytes of the longest text in the dictionary of a column, without reading the column."""
-    first = next(file.iter_batches(batch_size=1, row_groups=[chunk.group], columns=[chunk.path]), None)
+    first = next(_batches(file, chunk, 1), None)
     values = getattr(first and _leaf(first.column(0)), "dictionary", None)
     return 0 if values is None else pyarrow.compute.max(pyarrow.compute.binary_length(values)).as_py() or 0
 
 
 def _lengths(file: Any, chunk: _Chunk) -> Iterator[int]:
     """Yield the bytes that the texts of a column take, batch by batch, as dictionaries where pyarrow can read them."""
-    rows = max(1, min(_STEP // max(chunk.encoded, 1), 1 << 16)) if chunk.shares_prefixes else 1 << 16
-    for batch in file.iter_batches(batch_size=rows, row_groups=[chunk.group], columns=[chunk.path]):
+    rows = max(1, min(_step() // max(chunk.encoded, 1), 1 << 16)) if chunk.shares_prefixes else 1 << 16
+    for batch in _batches(file, chunk, rows):
         texts = _leaf(batch.column(0))
         if pyarrow.types.is_dictionary(texts.type):
             lengths = pyarrow.compute.binary_length(texts.dictionary).cast(pyarrow.int64())
@@ -150,16 +178,21 @@ def _lengths(file: Any, chunk: _Chunk) -> Iterator[int]:
 
 
 def _distinct(file: Any, chunk: _Chunk) -> Iterator[int]:
-    """Yield the bytes of the texts of a column that stays a dictionary, each text once."""
-    seen: set[int] = set()
-    # they are in as many pages at most, and pyarrow doubles the dictionary that it makes of them
-    rows = max(1, min(_STEP // 4 // max(chunk.largest, 1), 1 << 16))
-    for batch in file.iter_batches(batch_size=rows, row_groups=[chunk.group], columns=[chunk.path]):
-        for scalar in batch.column(0).dictionary.cast(pyarrow.large_binary()):
-            text = scalar.as_py()
-            if hash(text) not in seen:
-                seen.add(hash(text))
-                yield len(text)
+    """Yield, batch by batch, the bytes of the dictionary of a column that stays one: of all texts met so far, once.
+
+    pyarrow copies them all for every batch, so there should be few batches.
+    """
+    step, rows = _step(), 1 << 16
+    if chunk.encoded > step:  # the texts of a batch are in as many pages at most
+        rows = max(1, min(step // max(chunk.largest, 1), rows))
+    for batch in _batches(file, chunk, rows):
+        size = batch.column(0).dictionary.nbytes
+        del batch  # before the next is made
+        yield size
+
+
+def _step() -> int:
+    return max(_STEP, expansion.available_memory() // 16)
 
 
 def _leaf(array: Any) -> Any:
@@ -167,6 +200,12 @@ def _leaf(array: Any) -> Any:
     while array.type.num_fields and not pyarrow.types.is_dictionary(array.type):
         array = array.flatten()[0] if pyarrow.types.is_struct(array.type) else array.flatten()
     return array
+
+
+def _namesakes(footer: Any) -> set[str]:
+    """Return the paths that several columns have: names may be equal, and have dots."""
+    found = Counter(footer.schema.column(i).path for i in range(footer.num_columns))
+    return {path for path, count in found.items() if count > 1}
 
 
 def _chunks(
@@ -185,7 +224,7 @@ def _chunks(
         for i, column in columns:
             chunk = row_group.column(i)
             kind, values, encoded = chunk.physical_type, max(chunk.num_values, 0), max(chunk.total_uncompressed_size, 0)
-            is_text, largest, dictionary = kind == "BYTE_ARRAY", 0, 0
+            is_text, largest, dictionary, refers = kind == "BYTE_ARRAY", 0, 0, False
             sharing = is_text and "DELTA_BYTE_ARRAY" in chunk.encodings
             is_unknown = is_text or column.max_repetition_level
             if descriptor is not None and (is_unknown or each):
@@ -193,7 +232,7 @@ def _chunks(
                 largest = pages.largest
                 if is_unknown:
                     values, encoded = max(values, pages.values), max(encoded, pages.encoded)
-                    dictionary = pages.dictionary
+                    dictionary, refers = pages.dictionary, pages.refers
                     sharing = sharing or (is_text and pages.shares_prefixes)
             decoded = values // 8 if kind == "BOOLEAN" else values * max(_WIDTHS.get(kind, column.length), 0)
-            yield _Chunk(group, column.path, decoded, values, encoded, is_text, largest, dictionary, sharing)
+            yield _Chunk(group, i, column.path, decoded, values, encoded, is_text, largest, dictionary, sharing, refers)
