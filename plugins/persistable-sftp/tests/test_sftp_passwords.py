@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from typing import ClassVar
 
 import asyncssh
 import pytest
@@ -14,6 +15,11 @@ SECRET = "correct horse: battery"
 
 
 class _Door(asyncssh.SSHServer):
+    opened: ClassVar[list] = []
+
+    def connection_made(self, conn):
+        self.opened.append(conn)
+
     def password_auth_supported(self):
         return True
 
@@ -34,7 +40,9 @@ def port():
         started.set()
         await box["stop"].wait()
         listener.close()
-        await listener.wait_closed()
+        for conn in _Door.opened:  # a client may not have gone yet, and its socket would outlive the loop
+            conn.abort()
+        await asyncio.sleep(0.1)  # for the sockets to be closed
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
